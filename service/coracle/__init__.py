@@ -1,0 +1,3 @@
+"""Coracle: Kafka Connect connectors as small asyncio services."""
+
+__version__ = "0.1.0"
