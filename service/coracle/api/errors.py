@@ -100,12 +100,14 @@ class BatchError(ConnectError):
 
     Args:
         failures: the error of each failed record by index; never empty.
+        plugin: the class that failed, as the configuration names it; empty when the caller knows.
     """
 
     java_class = "org.apache.kafka.connect.errors.DataException"
 
-    def __init__(self, failures: Mapping[int, Exception]) -> None:
+    def __init__(self, failures: Mapping[int, Exception], *, plugin: str = "") -> None:
         self.failures = dict(sorted(failures.items()))
+        self.plugin = plugin
         index, first = next(iter(self.failures.items()))
         more = f" ({len(self.failures) - 1} more failed)" if len(self.failures) > 1 else ""
         super().__init__(f"record {index} of the batch: {first}{more}")

@@ -29,13 +29,13 @@ class Plugin:
 
     Attributes:
         spec: every key the plugin reads.
-        java_names: class names in existing configurations that mean this plugin; the first one is
-            what the REST API shows.
         version: shown by the REST API; the distribution's own version when empty.
+
+    The names a configuration may call a plugin by, Java class names among them, are the names of its
+    entry points: a name is resolved without importing any plugin but the one that is meant.
     """
 
     spec: ClassVar[ConfigSpec] = ConfigSpec([])
-    java_names: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[str] = ""
 
 
