@@ -1,8 +1,8 @@
 """The one declaration of a configuration.
 
 A plugin lists its keys once, as ``ConfigKey`` in a ``ConfigSpec``. Parsing, validation, the REST
-``ConfigInfos``, the command line's lint and the reference documentation are all read from it, so they
-cannot disagree. Values arrive as strings (or JSON scalars) and leave typed:
+``ConfigInfos``, the command line's lint and the reference documentation are all read from it, so
+they cannot disagree. Values arrive as strings (or JSON scalars) and leave typed:
 
     >>> spec = ConfigSpec([ConfigKey("batch.size", ConfigType.INT, 3000, validator=Range(1))])
     >>> spec.parse({"batch.size": "500"})["batch.size"]
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -34,7 +35,7 @@ class ConfigType(StrEnum):
     DOUBLE = "DOUBLE"
     LIST = "LIST"
     CLASS = "CLASS"
-    PASSWORD = "PASSWORD"
+    PASSWORD = "PASSWORD"  # noqa: S105 - a type, not a secret
 
 
 class Importance(StrEnum):
@@ -100,6 +101,7 @@ class OneOf:
     ignore_case: bool = False
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when the value is not allowed."""
         candidate = value.lower() if self.ignore_case and isinstance(value, str) else value
         allowed = [v.lower() for v in self.values] if self.ignore_case else self.values
         if candidate not in allowed:
@@ -117,6 +119,7 @@ class Range:
     maximum: float | None = None
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when the value is not allowed."""
         too_small = self.minimum is not None and value < self.minimum
         if too_small or (self.maximum is not None and value > self.maximum):
             raise invalid(name, value, str(self))
@@ -134,6 +137,7 @@ class NonEmpty:
     """The value must not be an empty string or list."""
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when the value is not allowed."""
         if not value:
             raise invalid(name, value, str(self))
 
@@ -146,6 +150,7 @@ class ValidRegex:
     """The value must compile as a regular expression."""
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when the value is not allowed."""
         try:
             re.compile(value)
         except re.error as error:
@@ -159,6 +164,15 @@ def invalid(name: str, value: object, allowed: str) -> ConfigError:
     """The error for a wrong value; it names key, value and what is allowed, in Kafka's words."""
     return ConfigError(
         f"Invalid value {_shown(value)} for configuration {name}: must be {allowed}.", field=name
+    )
+
+
+def missing(name: str) -> ConfigError:
+    """The error for an absent key that has no default, in Kafka's words."""
+    return ConfigError(
+        f'Missing required configuration "{name}" which has no default value.',
+        field=name,
+        code="missing",
     )
 
 
@@ -214,15 +228,20 @@ class ConfigKey:
         """Whether the key has no default."""
         return self.default is REQUIRED
 
-    def parse(self, raw: Any) -> Any:
+    def parse(self, raw: Any, *, name: str = "") -> Any:
         """The typed and checked value of a raw one.
+
+        Args:
+            raw: the setting as given.
+            name: what to call the key in an error, when it stands below a prefix.
 
         Raises:
             ConfigError: naming key, value and what is allowed.
         """
-        value = parse_type(self.name, raw, self.type)
+        name = name or self.name
+        value = parse_type(name, raw, self.type)
         if self.validator is not None and value is not None:
-            self.validator(self.name, value)
+            self.validator(name, value)
         return value
 
 
@@ -262,6 +281,41 @@ Check = Callable[[Mapping[str, Any]], Sequence[ConfigError]]
 """A rule over several keys: called with the parsed values, returns what is wrong."""
 
 
+class _UndecidedError(Exception):
+    """A rule asked for a value that is wrong or not known yet, so it cannot be judged."""
+
+
+class _Decided(Mapping[str, Any]):
+    """Parsed values as a rule sees them: reading an undecided one ends the rule."""
+
+    def __init__(self, values: Mapping[str, Any], undecided: AbstractSet[str]) -> None:
+        self._values = values
+        self._undecided = undecided
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._undecided:
+            raise _UndecidedError(key)
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _below(prefix: str, error: ConfigError) -> ConfigError:
+    """The error of a rule whose keys stand below a prefix."""
+    if not prefix:
+        return error
+    return ConfigError(
+        f"{prefix.rstrip('.')}: {error.message}",
+        field=prefix + error.field if error.field else "",
+        code=error.code,
+        fix=error.fix,
+    )
+
+
 @dataclass(frozen=True)
 class ConfigSpec:
     """All keys of a plugin, in the order people should read them.
@@ -270,7 +324,7 @@ class ConfigSpec:
         keys: the declarations; names are unique.
         prefixes: starts of keys that are passed on as they are (``connection.``); they are never
             reported as unknown.
-        checks: rules over several keys, run when every single key is right.
+        checks: rules over several keys; one that reads a key whose own value is wrong is not judged.
     """
 
     keys: Sequence[ConfigKey]
@@ -302,41 +356,61 @@ class ConfigSpec:
             or name.startswith(self.prefixes or ("\0",))
         )
 
-    def collect(self, props: Mapping[str, Any]) -> tuple[Config, list[ConfigError]]:
+    def collect(
+        self,
+        props: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        unknown: AbstractSet[str] = frozenset(),
+    ) -> tuple[Config, list[ConfigError]]:
         """Parse everything, keep going after errors.
 
         Args:
             props: raw settings; ``None`` values count as absent.
+            prefix: the settings are those of ``props`` below it (``transforms.a.``); errors
+                name the whole key, values and originals are without it.
+            unknown: names in ``props`` set to something not known yet. They are not judged,
+                and neither is a rule over several keys that reads one of them.
 
         Returns:
-            the parsed values (defaults where a value is wrong or absent) and every error found.
+            the parsed values (defaults where a value is wrong, absent or unknown) and every error.
         """
         values: dict[str, Any] = {}
         errors: list[ConfigError] = []
+        undecided: set[str] = set()
         for key in self.keys:
-            raw = next(
-                (props[name] for name in (key.name, *key.aliases) if props.get(name) is not None),
+            given = next(
+                (
+                    prefix + name
+                    for name in (key.name, *key.aliases)
+                    if props.get(prefix + name) is not None
+                ),
                 None,
             )
+            values[key.name] = None if key.required else key.default
             try:
-                if raw is not None:
-                    values[key.name] = key.parse(raw)
-                elif key.required:
-                    values[key.name] = None
-                    raise ConfigError(
-                        f'Missing required configuration "{key.name}" which has no default value.',
-                        field=key.name,
-                        code="missing",
-                    )
+                if given is None:
+                    if key.required:
+                        raise missing(prefix + key.name)
+                elif given in unknown:
+                    undecided.add(key.name)
                 else:
-                    values[key.name] = key.default
+                    values[key.name] = key.parse(props[given], name=given)
             except ConfigError as error:
-                values.setdefault(key.name, None if key.required else key.default)
+                undecided.add(key.name)
                 errors.append(error)
-        if not errors:
-            for check in self.checks:
-                errors.extend(check(values))
-        originals = {name: to_text(raw) for name, raw in props.items() if raw is not None}
+        decided = _Decided(values, undecided)
+        for check in self.checks:
+            try:
+                found = check(decided)
+            except _UndecidedError:
+                continue
+            errors.extend(_below(prefix, error) for error in found)
+        originals = {
+            name.removeprefix(prefix): to_text(raw)
+            for name, raw in props.items()
+            if raw is not None and name.startswith(prefix)
+        }
         return Config(values, originals), errors
 
     def parse(self, props: Mapping[str, Any]) -> Config:
