@@ -1,0 +1,1 @@
+"""Kafka's own file connectors: a line is a record."""
