@@ -1,6 +1,7 @@
-"""Real servers as fixtures: started when first asked for, once a session; databases and topics are fresh per test.
+"""Real servers as fixtures: started when first asked for, once a session.
 
-A test may stop, kill or pause the server it was given: it is brought back before the next one.
+Databases are fresh for every test, topics have names of their own. A test may stop, kill or
+pause the server it was given: it is brought back before the next one.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from tests.servers.database import Database
+from tests.servers.kafka import Kafka, SecureKafka
 from tests.servers.mariadb import MariaDB
 from tests.servers.missing import MissingServerError
 from tests.servers.postgres import Postgres
@@ -56,3 +58,29 @@ def mariadb(mariadb_server: MariaDB) -> Iterator[Database[MariaDB]]:
     yield database
     mariadb_server.restore()
     mariadb_server.drop(database)
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[Kafka]:
+    """A broker with one plain listener."""
+    yield from started(Kafka)
+
+
+@pytest.fixture
+def kafka(kafka_server: Kafka) -> Iterator[Kafka]:
+    """A broker, shared by all tests: take a `new_topic`, and names of your own for groups."""
+    yield kafka_server
+    kafka_server.restore()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka_server() -> Iterator[SecureKafka]:
+    """A broker with listeners for SASL and TLS."""
+    yield from started(SecureKafka)
+
+
+@pytest.fixture
+def secure_kafka(secure_kafka_server: SecureKafka) -> Iterator[SecureKafka]:
+    """A broker that asks who connects, shared by all tests."""
+    yield secure_kafka_server
+    secure_kafka_server.restore()

@@ -34,7 +34,7 @@ async def test_postgres_asks_for_the_password(postgres: Database[Postgres]) -> N
 async def test_postgres_stops_and_comes_back_with_its_data(postgres: Database[Postgres]) -> None:
     postgres.sql("CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)")
     postgres.server.stop()
-    with pytest.raises(OSError, match="refused|Connect call failed"):
+    with pytest.raises(OSError, match="Connect call failed"):
         await asyncpg.connect(postgres.dsn)
     postgres.server.start()
     assert postgres.sql("SELECT id FROM kept") == "7"

@@ -1,9 +1,9 @@
 """Nothing started here outlives this Python process, not even when it is killed with SIGKILL.
 
-The guard is a second, tiny process holding the reading end of a pipe. Every child reports its own process
-id through that pipe before it turns into the server (so there is no moment in which a server runs and the
-guard does not know of it). When the writing end closes, which the kernel does however the owner ended,
-the guard stops what is still running and removes the throwaway folder.
+The guard is a second, tiny process holding the reading end of a pipe. Every child reports its own
+process id through that pipe before it turns into the server, so there is no moment in which a server
+runs and the guard does not know of it. When the writing end closes, which the kernel does however
+the owner ended, the guard stops what is still running and removes the throwaway folder.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 GRACE_SECONDS = 3.0
-"""How long a server is given to end by itself (PostgreSQL frees its shared memory) before it is killed."""
+"""How long a server may take to end by itself (PostgreSQL frees its shared memory), else killed."""
 
 # dash knows one-digit descriptors only, hence the pipe stands in for standard input until the exec.
 _REPORT_AND_BECOME = 'echo "+$$" >&0 && exec "$@" </dev/null'
@@ -34,7 +34,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        # Servers may run as users of their own: they must be able to walk through, not to look around.
+        # Servers may run as users of their own: they must walk through, but need not look around.
         self.folder = Path(tempfile.mkdtemp(prefix="coracle-"))
         self.folder.chmod(0o711)
         reading, self._writing = os.pipe()

@@ -1,4 +1,4 @@
-"""MariaDB 10.11, Debian's package, with a row binlog that carries full metadata; durability relaxed."""
+"""MariaDB 10.11, Debian's package: a row binlog with full metadata, durability relaxed."""
 
 import getpass
 import os
@@ -63,15 +63,11 @@ class MariaDB(Server):
     @cached_property
     def _data(self) -> Path:
         data = self.folder / "data"
-        done = subprocess.run(
-            [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]
-            + [f"--user={self._user or getpass.getuser()}", "--skip-test-db"]
-            + ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
-            + ["--innodb-flush-method=nosync"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-        )
+        command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]
+        command += [f"--user={self._user or getpass.getuser()}", "--skip-test-db"]
+        command += ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
+        command += ["--innodb-flush-method=nosync"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         if done.returncode:
             raise ServerError(f"mariadb-install-db failed\n{done.stdout}{done.stderr}")
         return data
@@ -119,9 +115,9 @@ class MariaDB(Server):
         self.sql(f"DROP DATABASE {database.database}")
 
     def _run(self, statements: str, database: str = "mysql") -> subprocess.CompletedProcess[str]:
+        command = [self._client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-BN"]
         return subprocess.run(
-            [self._client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-BN"]
-            + ["--default-character-set=utf8mb4", database],
+            [*command, "--default-character-set=utf8mb4", database],
             input=statements,
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""What to say when a server is not installed: a test fails with the command that installs it, it never skips."""
+"""A server that is not installed: the test fails with the command that installs it, it never skips."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class MissingServerError(Exception):
-    """A program that tests need is not on this machine; the message holds the command that installs it."""
+    """A program that tests need is not here; the message holds the command that installs it."""
 
     def __init__(self, what: str, packages: str) -> None:
         sudo = "" if os.geteuid() == 0 else "sudo "

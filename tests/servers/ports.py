@@ -2,8 +2,8 @@
 
 Ports from 32768 up (`net.ipv4.ip_local_port_range`) may at any moment become the local end of some
 client's connection, so a server that is to be stopped and started on the same port takes one below.
-Choosing and binding are two steps; an abstract Unix socket named after the port reserves it among all
-test runs on this machine, and vanishes with the process.
+Choosing and binding are two steps; an abstract Unix socket named after the port reserves it among
+all test runs on this machine, and vanishes with the process.
 """
 
 import random

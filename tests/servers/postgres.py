@@ -55,9 +55,10 @@ class Postgres(Server):
     @cached_property
     def _data(self) -> Path:
         data = self.folder / "data"
+        command = [self._programs / "initdb", "-D", data, "-U", USER, "--no-sync", "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
         done = subprocess.run(
-            [self._programs / "initdb", "-D", data, "-U", USER, "--no-sync", "-E", "UTF8"]
-            + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"],
+            command,
             cwd=self.folder,
             user=self._user,
             group=self._user,

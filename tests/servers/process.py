@@ -14,7 +14,7 @@ LOG_LINES = 30
 
 
 class ServerError(Exception):
-    """A server did not start, or ended by itself; the message ends with the last lines of its log."""
+    """A server did not start, or ended by itself; the message shows the end of its log."""
 
 
 class Server:
