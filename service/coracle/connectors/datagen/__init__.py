@@ -1,0 +1,1 @@
+"""Made-up records, for demonstrations and load tests."""
