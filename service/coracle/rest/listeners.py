@@ -71,6 +71,9 @@ def bind(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
                 sock = opened.enter_context(_open(listener))
             except OSError as error:
                 raise _explain(listener, error) from error
+            # asyncio sets this only on sockets made with an explicit protocol; accepted connections
+            # inherit it, and without it an answer waits 40 ms for the client's delayed ACK.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             bound.append((Listener(listener.host, sock.getsockname()[1]), sock))
         opened.pop_all()
         return bound

@@ -70,6 +70,16 @@ async def test_first_listener_is_closed_when_the_second_fails() -> None:
         pass
 
 
+async def test_an_answer_does_not_wait_for_the_clients_delayed_ack() -> None:
+    server = RestServer(create_app(FakeStore()), ["http://127.0.0.1:0"])
+    (url,) = await server.start()
+    async with httpx.AsyncClient() as client:
+        await client.get(url)
+        durations = sorted([(await client.get(url)).elapsed for _ in range(20)])
+    await server.stop()
+    assert durations[0].total_seconds() < 0.03  # with Nagle's algorithm every one takes 40 ms
+
+
 async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
     server = RestServer(create_app(FakeStore()), ["http://127.0.0.1:0"])
     (url,) = await server.start()
