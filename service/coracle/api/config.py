@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from coracle.api.errors import ConfigError, ConfigErrors
 
@@ -324,7 +324,7 @@ class ConfigSpec:
         keys: the declarations; names are unique.
         prefixes: starts of keys that are passed on as they are (``connection.``); they are never
             reported as unknown.
-        checks: rules over several keys; one that reads a key whose own value is wrong is not judged.
+        checks: rules over several keys; one that reads a key whose value is wrong is not judged.
     """
 
     keys: Sequence[ConfigKey]
@@ -447,7 +447,10 @@ def parse_type(name: str, raw: Any, type_: ConfigType) -> Any:
     """
     if raw is None:
         return None
-    text = to_text(raw) if not isinstance(raw, list) else ",".join(to_text(item) for item in raw)
+    if isinstance(raw, list):
+        text = ",".join(to_text(item) for item in cast("list[object]", raw))
+    else:
+        text = to_text(raw)
     if type_ is ConfigType.PASSWORD:
         return Password(raw.reveal if isinstance(raw, Password) else text)
     if type_ in (ConfigType.STRING, ConfigType.CLASS):
