@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-STORE_PASSWORD = "store-secret"  # noqa: S105
+STORE_PASSWORD = "store-secret"
 CLIENT_NAME = "coracle-client"
 
 

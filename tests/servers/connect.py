@@ -1,4 +1,4 @@
-"""JVM Kafka Connect, one distributed worker with Debezium's JDBC sink: what Coracle is compared with."""
+"""JVM Kafka Connect, one distributed worker with Debezium's JDBC sink, to compare Coracle with."""
 
 import urllib.request
 from collections.abc import Mapping

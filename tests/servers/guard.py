@@ -1,8 +1,8 @@
 """Nothing started here outlives this Python process, not even when it is killed with SIGKILL.
 
 The guard is a second, tiny process holding the reading end of a pipe. Every child reports its own
-process id through that pipe before it turns into the server, so there is no moment in which a server
-runs and the guard does not know of it. When the writing end closes, which the kernel does however
+process id through that pipe before it turns into the server, so at no moment does one run that the
+guard does not know of. When the writing end closes, which the kernel does however
 the owner ended, the guard stops what is still running and removes the throwaway folder.
 """
 

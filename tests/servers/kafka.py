@@ -137,8 +137,8 @@ class Kafka(Server):
 
         async def create() -> None:
             admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-            await admin.start()
             try:
+                await admin.start()
                 answer = await admin.create_topics(topics) if topics else None
             finally:
                 await admin.close()
@@ -161,7 +161,7 @@ class SecureKafka(Kafka):
     """
 
     user = "alice"
-    password = "alice-secret"  # noqa: S105
+    password = "alice-secret"
     mechanisms = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
     def __init__(self) -> None:

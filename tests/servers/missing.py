@@ -1,4 +1,4 @@
-"""A server that is not installed: the test fails with the command that installs it, it never skips."""
+"""What is not installed: the test fails with the command that installs it, it never skips."""
 
 import os
 import shutil

@@ -20,7 +20,7 @@ from tests.servers.ports import free_port
 ISSUER = "https://issuer.test"
 AUDIENCE = "kafka"
 CLIENT_ID = "coracle"
-CLIENT_SECRET = "client-secret"  # noqa: S105
+CLIENT_SECRET = "client-secret"
 KEY_ID = "test-key"
 
 
