@@ -1,1 +1,1 @@
-"""Tables to topics and topics to tables, with the configuration of Confluent's and Aiven's JDBC connectors."""
+"""Tables to topics and topics to tables, configured like Confluent's and Aiven's connectors."""

@@ -1,7 +1,7 @@
 """The settings that source and sink share: where the database is and how to talk to it.
 
-``CONNECTION_SPEC`` declares them, ``ConnectionSettings`` is what dialects are built from. Every other
-``connection.*`` key is handed to the driver as if it were a parameter of the URL, as the JDBC connector
+``CONNECTION_SPEC`` declares them, ``ConnectionSettings`` is what dialects are built from. Every
+other ``connection.*`` key is taken as if it were a parameter of the URL, as the JDBC connector
 does: https://docs.confluent.io/kafka-connectors/jdbc/current/source-connector/source_config_options.html
 """
 
@@ -40,6 +40,7 @@ class ValidUrl:
     """The value must be a JDBC URL of a supported database."""
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when it is none."""
         parse_url(value, key=name)
 
     def __str__(self) -> str:
@@ -51,6 +52,7 @@ class ValidTimezone:
     """The value must name a time zone."""
 
     def __call__(self, name: str, value: Any) -> None:
+        """Raise ``ConfigError`` when it does not."""
         parse_timezone(value, key=name)
 
     def __str__(self) -> str:
@@ -91,8 +93,8 @@ CONNECTION_SPEC = ConfigSpec(
             "connection.attempts",
             ConfigType.INT,
             3,
-            "How often to try to connect before giving up. Only trouble that may pass is tried again: "
-            "a wrong password fails at once.",
+            "How often to try to connect before giving up. Only trouble that may pass is tried "
+            "again: a wrong password fails at once.",
             Importance.LOW,
             validator=Range(1),
             group=GROUP,

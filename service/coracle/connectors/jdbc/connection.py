@@ -1,4 +1,4 @@
-"""Connecting with patience: trouble that may pass is tried again, everything else is said at once."""
+"""Connecting with patience: what may pass is tried again, everything else is said at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ async def connect(dialect: Dialect, *, reading: bool = False) -> Any:
         reading: see ``Dialect.connect``.
 
     Raises:
-        ConnectError: with host, port, user and database. At once for what trying again cannot cure (a
-            wrong password, an unknown database), after the last attempt otherwise.
+        ConnectError: with host, port, user and database. At once for what trying again cannot cure
+            (a wrong password, an unknown database), after the last attempt otherwise.
     """
     settings = dialect.settings
     attempt = 1

@@ -80,7 +80,8 @@ def parse_url(text: str, *, key: str = "connection.url") -> JdbcUrl:
         key: the setting it came from, for the message.
 
     Raises:
-        ConfigError: naming the key and an example; the URL itself is not repeated, it may hold a password.
+        ConfigError: naming the key and an example; the URL itself is not repeated, it may hold a
+            password.
     """
     scheme, _, rest = text.strip().partition(":")
     subprotocol, _, rest = rest.partition(":")

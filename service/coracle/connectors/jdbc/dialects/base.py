@@ -1,13 +1,13 @@
 """What every database can be asked, whatever its driver.
 
-A ``Dialect`` knows one kind of database: how names are quoted, how to connect, what tables and columns
-there are, and what an error means. It holds settings and no connection: connections are the driver's own
-objects (``asyncpg.Connection``, an aiomysql or asyncmy connection, ``aiosqlite.Connection``), so that
-writers can use the fastest way their driver has.
+A ``Dialect`` knows one kind of database: how names are quoted, how to connect, what tables and
+columns there are, and what an error means. It holds settings and no connection: connections are the
+driver's own objects (``asyncpg.Connection``, an aiomysql or asyncmy connection,
+``aiosqlite.Connection``), so that writers can use the fastest way their driver has.
 
-Metadata follows what JDBC's ``DatabaseMetaData`` would say for the same database, because offsets and
-topic names are made of it: a PostgreSQL table is ``schema.name``, a MySQL table ``database.name`` (a
-MySQL database is a JDBC catalog), a SQLite table ``name``.
+Metadata follows what JDBC's ``DatabaseMetaData`` would say for the same database, because offsets
+and topic names are made of it: a PostgreSQL table is ``schema.name``, a MySQL table
+``database.name`` (a MySQL database is a JDBC catalog), a SQLite table ``name``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -67,7 +66,8 @@ class Column:
         auto_increment: identity, serial, AUTO_INCREMENT or SQLite's rowid alias.
         has_default: whether an INSERT may leave it out although it is NOT NULL.
         generated: whether the database computes it, so that it cannot be written.
-        precision: digits of a number, characters of a string, bits of a bit string; ``None`` if unlimited.
+        precision: digits of a number, characters of a string, bits of a bit string; ``None`` if
+            unlimited.
         scale: digits after the point of a number; ``None`` when the type fixes none.
         unsigned: MySQL's UNSIGNED.
         oid: PostgreSQL's type oid (of the base type for a domain); 0 elsewhere.
@@ -94,15 +94,13 @@ class Column:
 class Cursor(ABC):
     """An open result, read in pieces, so that memory does not grow with it."""
 
-    columns: Sequence[Column]
-
     @abstractmethod
     async def fetch(self, count: int) -> list[Any]:
-        """The next rows, at most ``count``; empty at the end. A row is a sequence of column values."""
+        """The next rows, at most ``count``; empty at the end. A row is a sequence of values."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Give the result up and leave the connection usable, also half-way. Safe to call twice."""
+        """Be done with a result read to its end. To give up half-way, close the connection."""
 
 
 class Dialect(ABC):
@@ -144,15 +142,20 @@ class Dialect(ABC):
     def placeholder(self, index: int) -> str:
         """The ``index``-th parameter (from 1) in a statement."""
 
+    def literal_text(self, sql: str) -> str:
+        """SQL written by a person, made safe to stand in a statement with parameters."""
+        return sql
+
     # Connections
 
     @abstractmethod
     async def connect(self, *, reading: bool = False) -> Any:
-        """A new raw connection of the driver, in autocommit. Prefer ``connection.connect``, which retries.
+        """A new raw connection, in autocommit. Prefer ``connection.connect``, which retries.
 
         Args:
-            reading: make the driver hand over dates and times as integers (see the dialect), for
-                ``cursor``; writers want the driver's own types and leave it off.
+            reading: make the driver hand over dates and times as integers, for ``cursor``: days
+                and microseconds since 1970-01-01, microseconds since midnight. Writers want the
+                driver's own types and leave it off.
 
         Raises:
             Exception: the driver's own; see ``classify`` and ``describe``.
@@ -172,7 +175,7 @@ class Dialect(ABC):
 
     @abstractmethod
     async def cursor(self, conn: Any, sql: str, args: Sequence[Any] = ()) -> Cursor:
-        """Open a large result on a connection made for ``reading``. One at a time per connection."""
+        """Open a large result on a connection made for ``reading``. One at a time each."""
 
     # Metadata
 
@@ -195,16 +198,26 @@ class Dialect(ABC):
 
     @abstractmethod
     async def columns(self, conn: Any, table: TableId) -> list[Column]:
-        """The table's columns in order; empty when there is no such table. A table without a schema or
-        catalog is looked up as the database itself would."""
+        """The table's columns in order; empty when there is no such table.
+
+        A table without a schema or catalog is looked up as the database itself would.
+        """
 
     @abstractmethod
-    async def server_now(self, conn: Any, timezone: tzinfo) -> int:
-        """The database's clock: microseconds since the epoch, UTC.
+    async def query_columns(self, conn: Any, sql: str) -> list[Column]:
+        """The columns of a query's result, without running it."""
+
+    @abstractmethod
+    async def server_now(self, conn: Any) -> int:
+        """The database's clock: microseconds since the epoch, UTC."""
+
+    @abstractmethod
+    async def isolate(self, conn: Any, level: str) -> None:
+        """Set the isolation of the connection's transactions.
 
         Args:
             conn: a raw connection.
-            timezone: the zone of the server's zoneless clock, where it has no other.
+            level: in SQL's words, ``READ COMMITTED``.
         """
 
     # Errors
@@ -215,7 +228,13 @@ class Dialect(ABC):
 
     @abstractmethod
     def describe(self, error: BaseException) -> str:
-        """The database's message with its SQLSTATE or error number, on one line, without secrets."""
+        """The database's message with its SQLSTATE or error number, on one line, no secrets."""
+
+    def hide_secrets(self, text: str) -> str:
+        """The text on one line, without the password should it contain it."""
+        line = " ".join(text.split()).rstrip(".")
+        password = self.settings.password
+        return line.replace(password.reveal, "[hidden]") if password else line
 
 
 def split_identifier(text: str, quote: str) -> list[str]:
