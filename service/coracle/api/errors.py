@@ -44,7 +44,8 @@ class ConfigError(ConnectError):
 
     Args:
         message: what is wrong with it.
-        field: the configuration key, for example ``tasks.max``; empty when no single key is at fault.
+        field: the configuration key, for example ``tasks.max``; empty when no single key is at
+            fault.
         code: a stable word for programs: ``missing``, ``invalid``, ``unknown_class``, ``conflict``.
         fix: what would be right.
     """
@@ -59,7 +60,7 @@ class ConfigError(ConnectError):
         self.code = code
 
 
-class ConfigErrors(ConfigError):
+class ConfigErrors(ConfigError):  # noqa: N818
     """Every wrong setting found in one pass, so that a person fixes them in one pass.
 
     Args:
@@ -86,7 +87,7 @@ class RetriableError(ConnectError):
 
 
 class DataError(ConnectError):
-    """One record cannot be processed as it is. Retrying does not help; skipping it may be allowed."""
+    """One record cannot be processed. Retrying does not help; skipping it may be allowed."""
 
     java_class = "org.apache.kafka.connect.errors.DataException"
 
@@ -94,9 +95,9 @@ class DataError(ConnectError):
 class BatchError(ConnectError):
     """Some records of a batch failed and all the others could be processed.
 
-    Raised by converters, transforms and ``SinkTask.put``. Indexes count from 0 within the batch that
-    was handed over (for ``put``: within the concatenation of all its batches). When records are
-    tolerated the runtime drops exactly these and hands over the rest again.
+    Raised by converters, transforms and ``SinkTask.put``. Indexes count from 0 within the batch
+    that was handed over (for ``put``: within the concatenation of all its batches). When records
+    are tolerated the runtime drops exactly these and hands over the rest again.
 
     Args:
         failures: the error of each failed record by index; never empty.

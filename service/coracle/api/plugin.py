@@ -6,8 +6,8 @@ asyncio task per Coracle task, so a plugin needs no locks:
     source task   start → (poll → … → committed)* → stop
     sink task     open → (put → flush)* → close → stop      open and close repeat on rebalances
 
-A plugin class is constructed with no arguments; what it needs arrives in its first call. Third parties
-register classes through entry points, see docs/plugins.md.
+A plugin class is constructed with no arguments; what it needs arrives in its first call. Third
+parties register classes through entry points, see docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Plugin:
         spec: every key the plugin reads.
         version: shown by the REST API; the distribution's own version when empty.
 
-    The names a configuration may call a plugin by, Java class names among them, are the names of its
+    The names a configuration may call a plugin by, Java class names among them, are the names of
+    its
     entry points: a name is resolved without importing any plugin but the one that is meant.
     """
 
@@ -57,8 +58,10 @@ class ConnectorContext(Protocol):
         offsets: its stored source offsets (empty for sinks).
     """
 
-    name: str
-    offsets: OffsetReader
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def offsets(self) -> OffsetReader: ...  # noqa: D102
 
 
 class Connector(Plugin, ABC):
@@ -81,20 +84,20 @@ class Connector(Plugin, ABC):
 
     @abstractmethod
     async def task_configs(self, max_tasks: int) -> Sequence[Mapping[str, str]]:
-        """The task-specific keys of each task, at most ``max_tasks``, in an order that stays the same
-        while the outside world does. Keys of the connector's own configuration are not repeated."""
+        """The task-specific keys of each task, at most ``max_tasks``, in an order that stays the
+        same
+        while the outside world does. Keys of the connector's own configuration are not repeated.
+        """
 
     async def changed(self) -> None:
         """Return when ``task_configs`` would give another answer. By default never."""
         await asyncio.Event().wait()
 
     async def validate(self, config: Config) -> Sequence[ConfigError]:
-        """Problems that only the outside world can reveal. Bounded to three seconds by the caller."""
+        """Problems only the outside world can reveal. Bounded to three seconds by the caller."""
         return ()
 
-    async def alter_offsets(
-        self, offsets: Mapping[Any, Mapping[str, Any] | None]
-    ) -> bool:
+    async def alter_offsets(self, offsets: Mapping[Any, Mapping[str, Any] | None]) -> bool:
         """Check offsets that a user wants to set; ``False`` says they are managed elsewhere too."""
         return False
 
@@ -127,9 +130,12 @@ class SourceTaskContext(Protocol):
         offsets: the connector's stored offsets, as of this start.
     """
 
-    connector: str
-    task: int
-    offsets: OffsetReader
+    @property
+    def connector(self) -> str: ...  # noqa: D102
+    @property
+    def task(self) -> int: ...  # noqa: D102
+    @property
+    def offsets(self) -> OffsetReader: ...  # noqa: D102
 
 
 class SourceTask(ABC):
@@ -145,8 +151,8 @@ class SourceTask(ABC):
 
     @abstractmethod
     async def poll(self) -> RecordBatch | None:
-        """The next records, or ``None`` after waiting a while in vain. May wait as long as it likes:
-        it is cancelled when the task stops.
+        """The next records, or ``None`` after waiting a while in vain. May wait as long as it
+        likes: it is cancelled when the task stops.
 
         Raises:
             RetriableError: poll is called again after a while.
@@ -154,8 +160,10 @@ class SourceTask(ABC):
         """
 
     async def committed(self, offsets: Sequence[SourceOffset]) -> None:
-        """These offsets are stored in Kafka, with all records before them; sources with a position of
-        their own on the other side (a replication slot) advance it here."""
+        """These offsets are stored in Kafka, with all records before them; sources with a position
+        of
+        their own on the other side (a replication slot) advance it here.
+        """
 
     async def stop(self) -> None:
         """Disconnect. Called once, also after a failed start."""
@@ -169,12 +177,14 @@ class SinkTaskContext(Protocol):
         task: the task's number.
     """
 
-    connector: str
-    task: int
+    @property
+    def connector(self) -> str: ...  # noqa: D102
+    @property
+    def task(self) -> int: ...  # noqa: D102
 
 
 class SinkTask(ABC):
-    """Writes topic-partitions to an outside system. See the module's opening for the order of calls."""
+    """Writes topic-partitions to an outside system. The module's opening has the order of calls."""
 
     @abstractmethod
     async def start(self, context: SinkTaskContext, config: Config) -> None:
@@ -189,7 +199,8 @@ class SinkTask(ABC):
 
     @abstractmethod
     async def put(self, batches: Sequence[RecordBatch]) -> None:
-        """Take everything that is ready, in order. Better one transaction for all than one per batch.
+        """Take everything that is ready, in order. Better one transaction for all than one per
+        batch.
 
         Raises:
             RetriableError: nothing of this call may count as written; it is repeated.
@@ -280,8 +291,9 @@ class HeaderConverter(Plugin, ABC):
 class Transform(Plugin, ABC):
     """Changes records in passing.
 
-    A transform returns a batch with the columns it changed. It keeps ``offsets`` and ``position`` as
-    they are (of the records it keeps), so that commits stay right whatever it drops or re-routes. It
+    A transform returns a batch with the columns it changed. It keeps ``offsets`` and ``position``
+    as they are (of the records it keeps), so that commits stay right whatever it drops or
+    re-routes. It
     never changes the lists it was given: it makes new ones.
     """
 

@@ -10,13 +10,14 @@ batch. A batch is a set of parallel columns (lists), one entry per record:
     codes       [ 0,    1,    0   ]   which entry of ``schemas`` describes the record
     headers     None                  None when no record has any
 
-``schemas`` is a short table of (topic, key schema, value schema); nearly every batch has one entry and
-``codes`` is then ``None``. Functions compiled per schema are applied once per entry, however the records
+``schemas`` is a short table of (topic, key schema, value schema); nearly every batch has one entry
+and ``codes`` is then ``None``. Functions compiled per schema are applied once per entry, however
+the records
 interleave: see docs/adr/0002-schema-codes.md for why codes and not runs.
 
 ``position`` is the offset to commit once every record of the batch is dealt with. It belongs to the
-batch, not to the last record: a transform that drops records keeps ``position``, so dropped records count
-as done and a filter that drops everything still moves the group forward.
+batch, not to the last record: a transform that drops records keeps ``position``, so dropped records
+count as done and a filter that drops everything still moves the group forward.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class TopicPartition(NamedTuple):
 
 
 class RecordSchema(NamedTuple):
-    """What the records that share a code have in common. A schema is ``None`` for schemaless data."""
+    """What records that share a code have in common. A schema is ``None`` for schemaless data."""
 
     topic: str
     key: Schema | None = None
@@ -48,7 +49,7 @@ class RecordSchema(NamedTuple):
 
 
 class Header(NamedTuple):
-    """One record header after conversion. Before it, ``schema`` is ``None`` and ``value`` is bytes."""
+    """One record header. Before conversion ``schema`` is ``None`` and ``value`` is bytes."""
 
     key: str
     schema: Schema | None
@@ -63,7 +64,7 @@ class SourceOffset(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A view of one record, for plugin authors who think in records. Costs one object per record."""
+    """A view of one record, for authors who think in records. Costs one object per record."""
 
     topic: str
     offset: int
@@ -83,15 +84,18 @@ class RecordBatch:
         schemas: the distinct (topic, key schema, value schema) of the records; at least one entry
             unless the batch is empty. The topic is where a record is routed to.
         keys, values: one entry per record; ``bytes | None`` before conversion.
-        offsets: the original position of each record, strictly increasing; Kafka offsets for a sink,
+        offsets: the original position of each record, strictly increasing; Kafka offsets for a
+            sink,
             0, 1, 2… within the poll for a source.
         timestamps: milliseconds since the epoch, or ``None`` where a source gives none.
         codes: the index into ``schemas`` of each record; ``None`` means all are ``schemas[0]``.
         headers: the headers of each record; ``None`` when no record has any.
         origin: the partition a sink's batch was fetched from; ``None`` for a source.
         position: the offset to commit when the whole batch is done (sinks).
-        partitions: the Kafka partition a source chose for each record; ``None`` leaves it to the key.
-        source_offsets: what to store once every record of the batch is in Kafka (sources), in order;
+        partitions: the Kafka partition a source chose for each record; ``None`` leaves it to the
+            key.
+        source_offsets: what to store once every record of the batch is in Kafka (sources), in
+            order;
             the last entry for a source partition wins.
         nbytes: serialized size of keys and values, which byte-bounded queues count.
         timestamp_type: 0 for CreateTime, 1 for LogAppendTime, -1 for none.
@@ -126,8 +130,8 @@ class RecordBatch:
 
         Example:
             >>> batch = RecordBatch(
-            ...     [RecordSchema("a"), RecordSchema("b")], [None] * 3, [1, 2, 3], range(3), [0] * 3,
-            ...     codes=[0, 1, 0])
+            ...     [RecordSchema("a"), RecordSchema("b")],
+            ...     [None] * 3, [1, 2, 3], range(3), [0] * 3, codes=[0, 1, 0])
             >>> [(schema.topic, indexes) for schema, indexes in batch.groups()]
             [('a', [0, 2]), ('b', [1])]
         """

@@ -20,10 +20,11 @@ A ``Schema`` says what the plain Python values beside it mean. Values carry no t
     ==================  ========================================  =========================
 
 Dates and times stay integers because Kafka Connect's reach from year -292275055 to 292278994, which
-``datetime`` cannot hold, and because a pipeline that only carries them should not pay to build objects.
+``datetime`` cannot hold, and because a pipeline that only carries them should not pay to build
+objects.
 
-Schemas are immutable and cheap to compare: equality looks at identity first and the hash is computed
-once, so they serve as keys of the per-schema caches that the hot path lives on.
+Schemas are immutable and cheap to compare: equality looks at identity first and the hash is
+computed once, so they serve as keys of the per-schema caches that the hot path lives on.
 
 Source: https://kafka.apache.org/43/javadoc/org/apache/kafka/connect/data/package-summary.html
 """
@@ -189,10 +190,12 @@ def map_of(keys: Schema, values: Schema, *, optional: bool = False) -> Schema:
 
 
 def decimal(scale: int, *, optional: bool = False, precision: int | None = None) -> Schema:
-    """Connect's ``Decimal``: an exact number with ``scale`` digits after the point (may be negative).
+    """Connect's ``Decimal``: an exact number with ``scale`` digits after the point (may be
+    negative).
 
     Args:
-        precision: total digits; kept as ``connect.decimal.precision``, the parameter that Confluent's
+        precision: total digits; kept as ``connect.decimal.precision``, the parameter that
+            Confluent's
             JDBC and Avro code exchange.
     """
     parameters = {"scale": str(scale)}

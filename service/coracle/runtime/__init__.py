@@ -1,0 +1,15 @@
+"""One task's life, and everything around it.
+
+worker.py       the connectors of a process; what the REST API speaks to (store.py)
+connector.py    one connector: what is wanted, and the loop that makes it so
+task.py         one task: states, one run after another
+assembly.py     builds a run from a prepared configuration
+sink.py         a run of a sink task: fetch, convert, transform, put, commit
+source.py       a run of a source task: poll, transform, convert, produce, store offsets
+conversion.py   converters over whole batches
+tolerance.py    what happens to records that cannot be processed
+failure.py      what a person reads when a task has failed
+byte_queue.py   the queue between stages
+topics.py       topics that a source's records make necessary
+shutdown.py     stopping in bounded time
+"""

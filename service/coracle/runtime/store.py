@@ -1,8 +1,8 @@
 """The seam between the REST API and whoever holds the connectors.
 
 ``ConnectorStore`` is what the REST API needs to know. The worker of this process implements it (see
-``worker.py``); on Kubernetes the custom resources will. States are Kafka Connect's, as documented at
-https://kafka.apache.org/documentation/#connect_administration.
+``worker.py``); on Kubernetes the custom resources will. States are Kafka Connect's, as documented
+at https://kafka.apache.org/documentation/#connect_administration.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class AlreadyExistsError(ConnectError):
 
 
 class ConnectorStore(Protocol):
-    """Connectors by name. Every method that takes a name raises ``NotFoundError`` for an unknown one."""
+    """Connectors by name. A method that takes a name raises ``NotFoundError`` for an unknown one."""
 
     async def worker_info(self) -> WorkerInfo:
         """Version and Kafka cluster."""
@@ -148,7 +148,7 @@ class ConnectorStore(Protocol):
     async def restart(
         self, name: str, *, include_tasks: bool = False, only_failed: bool = False
     ) -> ConnectorStatus:
-        """Restart the connector instance and, if asked, its tasks; returns states with RESTARTING marks."""
+        """Restart the connector and, if asked, its tasks; returns states with RESTARTING marks."""
         ...
 
     async def restart_task(self, name: str, task: int) -> None:

@@ -1,0 +1,110 @@
+"""Topics, brokers and the cluster's id."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from coracle.api import ConnectError, RetriableError
+from coracle.kafka.settings import admin_arguments
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_REPLICATION_FACTOR = 3
+
+
+class Admin:
+    """An administrative connection, to be used as an async context manager.
+
+    Args:
+        props: Java admin client properties.
+    """
+
+    def __init__(self, props: Mapping[str, str]) -> None:
+        self._props = dict(props)
+        self._client: Any = None
+
+    async def __aenter__(self) -> Admin:
+        self._client = AIOKafkaAdminClient(**admin_arguments(self._props))
+        try:
+            await self._client.start()
+        except KafkaError as error:
+            await self._client.close()
+            raise RetriableError(
+                f"Cannot reach Kafka at {self._props.get('bootstrap.servers')}: {error}."
+            ) from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def cluster_id(self) -> str:
+        """The Kafka cluster's id."""
+        return str((await self._client.describe_cluster())["cluster_id"])
+
+    async def broker_count(self) -> int:
+        """How many brokers there are."""
+        return len((await self._client.describe_cluster())["brokers"])
+
+    async def topics(self) -> set[str]:
+        """The names of all topics we may see."""
+        return set(await self._client.list_topics())
+
+    async def create_topic(
+        self,
+        name: str,
+        *,
+        partitions: int,
+        replication_factor: int | None,
+        configs: Mapping[str, str],
+    ) -> bool:
+        """Create a topic unless it exists.
+
+        Args:
+            partitions: number of partitions; -1 takes the broker's default.
+            replication_factor: ``None`` when nobody chose one: then it is 3, or the number of
+                brokers
+                where there are fewer, with a warning. -1 takes the broker's default.
+
+        Returns:
+            whether it was created just now.
+
+        Raises:
+            ConnectError: when the broker refuses.
+        """
+        if replication_factor is None:
+            brokers = await self.broker_count()
+            replication_factor = min(DEFAULT_REPLICATION_FACTOR, brokers)
+            if replication_factor < DEFAULT_REPLICATION_FACTOR:
+                logger.warning(
+                    "topic %s is created with replication factor %d: there are only %d brokers",
+                    name,
+                    replication_factor,
+                    brokers,
+                )
+        topic = NewTopic(name, partitions, replication_factor, topic_configs=dict(configs))
+        try:
+            response = await self._client.create_topics([topic])
+        except TopicAlreadyExistsError:
+            return False
+        except KafkaError as error:
+            raise ConnectError(f"Kafka did not create topic {name}: {error!r}") from error
+        for _, code, *message in response.topic_errors:
+            kind = for_code(code)
+            if kind is TopicAlreadyExistsError:
+                return False
+            if code != 0:
+                words = message[0] if message and message[0] else kind.__name__
+                raise ConnectError(f"Kafka did not create topic {name}: {words}")
+        logger.info("created topic %s", name)
+        return True

@@ -1,0 +1,332 @@
+"""A sink task's view of Kafka: a group member that hands out record batches.
+
+aiokafka speaks the protocol, keeps the membership alive and prefetches; two things are ours.
+
+*Columns.* ``getmany`` builds an eleven-field object per record. Here a fetched partition is
+unpacked straight into the columns of a ``RecordBatch``, which costs about two thirds.
+
+*A byte budget.* aiokafka goes on fetching for every partition that has nothing buffered, so its
+memory grows with the number of partitions. ``_BudgetFetcher`` sends no fetch while more than
+``budget`` bytes wait to be taken. Nothing that was fetched is thrown away: no ``pause()``, which
+would.
+
+Both lean on members of aiokafka that are not public; ``tests/integration/kafka/test_consume.py``
+holds them in place, and pyproject.toml pins the minor version.
+
+Concurrency: everything runs on one event loop. ``on_revoked`` of the listener is awaited before the
+group's rebalance goes on, so what it commits is committed while the partitions are still ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import aiokafka
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import (
+    CommitFailedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from coracle.api import ConnectError, Header, RecordBatch, RecordSchema, RetriableError
+from coracle.api import TopicPartition as Partition
+from coracle.kafka.settings import consumer_arguments
+
+logger = logging.getLogger(__name__)
+
+FETCH_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 8 * 1024 * 1024
+_UNLIMITED_MS = 2**31 - 1
+
+
+class _BudgetFetcher(Fetcher):
+    """A fetcher that sends no request while enough bytes wait to be taken."""
+
+    budget = BUFFER_BYTES
+
+    def buffered(self) -> int:
+        return sum(
+            result._partition_records._records.size_in_bytes()
+            for result in self._records.values()
+            if type(result) is FetchResult and result._partition_records is not None
+        )
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        requests, *rest = super()._get_actions_per_node(assignment)
+        if self.buffered() >= self.budget:
+            requests = []
+        return requests, *rest
+
+
+Rebalance = Callable[[AbstractSet[Partition]], Awaitable[None]]
+
+
+class _Listener(aiokafka.ConsumerRebalanceListener):
+    """Keeps errors of the callbacks: aiokafka logs them and goes on as if nothing happened."""
+
+    def __init__(self, on_assigned: Rebalance, on_revoked: Rebalance) -> None:
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self.error: Exception | None = None
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        await self._call(self._on_assigned, assigned)
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        await self._call(self._on_revoked, revoked)
+
+    async def _call(self, callback: Rebalance, partitions: Iterable[Any]) -> None:
+        try:
+            await callback({Partition(p.topic, p.partition) for p in partitions})
+        except Exception as error:
+            self.error = error
+
+
+class BatchConsumer:
+    """A member of a consumer group that hands out record batches.
+
+    Args:
+        props: Java consumer properties; ``group.id`` is required.
+        budget: bytes that may wait here, fetched and not yet taken.
+    """
+
+    def __init__(self, props: Mapping[str, str], *, budget: int = BUFFER_BYTES) -> None:
+        self._props = dict(props)
+        self._budget = budget
+        self._consumer: Any = None
+        self._listener: _Listener | None = None
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        pattern: str,
+        on_assigned: Rebalance,
+        on_revoked: Rebalance,
+    ) -> None:
+        """Connect and join the group. Returns before the first assignment arrives.
+
+        Args:
+            topics: topics to read; empty when ``pattern`` is given.
+            pattern: a regular expression that whole topic names match.
+
+        Raises:
+            ConnectError: when no broker answers or the credentials are refused.
+        """
+        arguments = {
+            "auto_offset_reset": "earliest",
+            "fetch_max_bytes": FETCH_BYTES,
+            "max_partition_fetch_bytes": FETCH_BYTES,
+            "rebalance_timeout_ms": 60_000,
+        } | consumer_arguments(self._props)
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            **arguments,
+            enable_auto_commit=False,
+            # Our own watchdog looks after liveness: a sink may legitimately be busy for long.
+            max_poll_interval_ms=_UNLIMITED_MS,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        )
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise RetriableError(
+                f"Cannot reach Kafka at {self._props.get('bootstrap.servers')}: {error}."
+            ) from error
+        fetcher = self._consumer._fetcher
+        fetcher.__class__ = _BudgetFetcher
+        fetcher.budget = self._budget
+        fetcher._prefetch_backoff = 0.0
+        self._listener = _Listener(on_assigned, on_revoked)
+        if pattern:
+            self._consumer.subscribe(pattern=f"^(?:{pattern})$", listener=self._listener)
+        else:
+            self._consumer.subscribe(topics=list(topics), listener=self._listener)
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect. Commits nothing."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    def assignment(self) -> frozenset[Partition]:
+        """The partitions that are ours now."""
+        return frozenset(Partition(p.topic, p.partition) for p in self._consumer.assignment())
+
+    async def wait(self, timeout: float) -> None:
+        """Wait until something was fetched, for at most ``timeout`` seconds.
+
+        Raises:
+            ConnectError: when the group, the credentials or a rebalance callback failed.
+        """
+        fetcher = self._consumer._fetcher
+        self._raise_listener_error()
+        if not fetcher._records:
+            waiter = fetcher._create_fetch_waiter()
+            try:
+                await asyncio.wait_for(waiter, timeout)
+            except TimeoutError:
+                pass
+            except KafkaError as error:
+                raise _connect_error(error) from error
+        if self._consumer._coordinator.error_future.done():
+            try:
+                self._consumer._coordinator.error_future.result()
+            except KafkaError as error:
+                raise _connect_error(error) from error
+        self._raise_listener_error()
+
+    def take(self, max_bytes: int) -> list[RecordBatch]:
+        """What was fetched, at most about ``max_bytes`` of keys and values; empty when nothing was.
+
+        Values are bytes; headers are ``Header(key, None, bytes)``. Every partition that has
+        something gets its turn before the first gets a second one.
+
+        Raises:
+            ConnectError: when a partition cannot be read.
+        """
+        fetcher: Any = self._consumer._fetcher
+        batches: list[RecordBatch] = []
+        taken = 0
+        for partition in list(fetcher._records):
+            if taken >= max_bytes:
+                break
+            result = fetcher._records[partition]
+            if type(result) is FetchError:
+                del fetcher._records[partition]
+                fetcher._notify(fetcher._wait_consume_future)
+                try:
+                    result.check_raise()
+                except KafkaError as error:
+                    raise _connect_error(error) from error
+                continue
+            batch = None
+            if result.check_assignment(partition) and result.has_more():
+                batch = _unpack(result._partition_records, max_bytes - taken)
+                result._update_position()
+            if batch is not None:
+                taken += batch.nbytes
+                batches.append(batch)
+            if not result.has_more() or not result._partition_records._records.has_next():
+                del fetcher._records[partition]
+                fetcher._notify(fetcher._wait_consume_future)
+            else:
+                fetcher._records.move_to_end(partition)
+        return batches
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Store these positions in the group.
+
+        Raises:
+            RetriableError: when the broker did not take them; they may be committed later.
+        """
+        offsets = {aiokafka.TopicPartition(*p): position for p, position in positions.items()}
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            raise RetriableError(f"The group moved on before the commit: {error}") from error
+        except KafkaError as error:
+            raise RetriableError(f"Kafka did not take the commit: {error!r}") from error
+
+    def lag(self) -> dict[Partition, int]:
+        """Records between our read position and the end of each partition, where both are known."""
+        lags: dict[Partition, int] = {}
+        assignment = self._consumer._subscription.subscription.assignment
+        for partition in self._consumer.assignment():
+            state = assignment.state_value(partition)
+            if state is not None and state.has_valid_position and state.highwater is not None:
+                lags[Partition(*partition)] = max(0, state.highwater - state.position)
+        return lags
+
+    def _raise_listener_error(self) -> None:
+        if self._listener is not None and self._listener.error is not None:
+            error, self._listener.error = self._listener.error, None
+            raise error
+
+
+def _connect_error(error: KafkaError) -> ConnectError:
+    if isinstance(error, TopicAuthorizationFailedError):
+        return ConnectError(f"Not allowed to read topic {error}.", fix="Grant Read and Describe.")
+    return ConnectError(f"Kafka: {error!r}")
+
+
+def _unpack(partition_records: PartitionRecords, max_bytes: int) -> RecordBatch | None:
+    """Take whole Kafka batches until ``max_bytes`` is reached; ``None`` when nothing is visible.
+
+    Follows ``PartitionRecords._unpack_records``: batches of aborted transactions and control
+    batches are passed over, and the position moves past them.
+    """
+    source = partition_records
+    keys: list[bytes | None] = []
+    values: list[bytes | None] = []
+    timestamps: list[int] = []
+    offsets: list[int] = []
+    headers: list[Any] | None = None
+    nbytes = 0
+    timestamp_type = 0
+    while nbytes < max_bytes and source._records.has_next():
+        batch = source._records.next_batch()
+        if source._check_crcs and not batch.validate_crc():
+            raise CorruptRecordException(f"Invalid CRC - {source._tp}")
+        if _is_hidden(source, batch):
+            source.next_fetch_offset = batch.next_offset
+            continue
+        records = list(batch)
+        if records and records[0].offset < source.next_fetch_offset:
+            records = [r for r in records if r.offset >= source.next_fetch_offset]
+        source.next_fetch_offset = batch.next_offset
+        if not records:
+            continue
+        batch_headers = [r.headers for r in records]
+        if any(batch_headers):
+            headers = [()] * len(values) if headers is None else headers
+        if headers is not None:
+            headers.extend(
+                [Header(k, None, v) for k, v in hs] if hs else () for hs in batch_headers
+            )
+        batch_keys = [r.key for r in records]
+        batch_values = [r.value for r in records]
+        keys += batch_keys
+        values += batch_values
+        timestamps += [r.timestamp for r in records]
+        offsets += [r.offset for r in records]
+        timestamp_type = batch.timestamp_type or 0
+        nbytes += _length(batch_values) + _length(batch_keys)
+    partition = Partition(*source._tp)
+    if not values:
+        # Nothing to show, but the group must still move past what was hidden.
+        return RecordBatch([], [], [], [], [], origin=partition, position=source.next_fetch_offset)
+    return RecordBatch(
+        schemas=[RecordSchema(partition.topic)],
+        keys=keys,
+        values=values,
+        offsets=offsets,
+        timestamps=timestamps,
+        headers=headers,
+        origin=partition,
+        position=source.next_fetch_offset,
+        nbytes=nbytes,
+        timestamp_type=timestamp_type,
+    )
+
+
+def _is_hidden(source: PartitionRecords, batch: Any) -> bool:
+    if source._isolation_level == 1 and batch.producer_id is not None:
+        source._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and source._contains_abort_marker(batch):
+            source._aborted_producers.discard(batch.producer_id)
+        if batch.is_transactional and batch.producer_id in source._aborted_producers:
+            return True
+    return bool(batch.is_control_batch)
+
+
+def _length(column: Sequence[bytes | None]) -> int:
+    try:
+        return sum(map(len, column))  # type: ignore[arg-type]
+    except TypeError:
+        return sum(len(item) for item in column if item is not None)

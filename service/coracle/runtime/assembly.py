@@ -1,0 +1,145 @@
+"""From a prepared configuration to the objects that run a task.
+
+The one place that knows how the pieces of a task fit together; everything else gets what it needs
+handed to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coracle.api import Converter, HeaderConverter, SinkTask, SourceTask
+from coracle.config.connector import ConnectorConfig, PluginConfig
+from coracle.config.worker import WorkerConfig
+from coracle.converters.header_adapter import ConverterAsHeaderConverter
+from coracle.kafka.consume import BatchConsumer
+from coracle.kafka.offsets import OffsetTopic
+from coracle.kafka.produce import BatchProducer
+from coracle.runtime.conversion import Converters
+from coracle.runtime.sink import SinkRun, SinkSettings
+from coracle.runtime.source import SourceRun, SourceSettings
+from coracle.runtime.tolerance import Tolerance
+from coracle.runtime.topics import TopicCreator
+from coracle.transforms.chain import Chain, Step
+
+Run = SinkRun | SourceRun
+
+
+def build_run(config: ConnectorConfig, task: int, worker: WorkerConfig) -> Run:
+    """One run of a task, connected to nothing yet.
+
+    Args:
+        config: the connector's configuration together with the task's own keys.
+        task: the task's number.
+        worker: the worker's configuration.
+
+    Raises:
+        ConfigError: when a plugin refuses its settings.
+    """
+    return (_sink if config.kind == "sink" else _source)(config, task, worker)
+
+
+def _sink(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SinkRun:
+    plugin = config.connector_class.task_class()
+    assert isinstance(plugin, SinkTask)
+    consumer_props = {
+        "group.id": f"connect-{config.name}",
+        "client.id": f"connector-consumer-{config.name}-{task}",
+        **{key: str(worker.config[key]) for key in ("session.timeout.ms", "heartbeat.interval.ms")},
+    } | config.consumer
+    return SinkRun(
+        config.name,
+        task,
+        config.config,
+        plugin,
+        BatchConsumer(consumer_props),
+        _converters(config),
+        _chain(config),
+        Tolerance(config.name, task, config.config),
+        SinkSettings(
+            topics=config.topics,
+            pattern=config.topics_regex,
+            flush_interval=worker.config["offset.flush.interval.ms"] / 1000,
+            flush_timeout=worker.config["offset.flush.timeout.ms"] / 1000,
+        ),
+    )
+
+
+def _source(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SourceRun:
+    plugin = config.connector_class.task_class()
+    assert isinstance(plugin, SourceTask)
+    producer_props = {
+        "client.id": f"connector-producer-{config.name}-{task}",
+    } | config.producer
+    groups = config.topic_creation if worker.config["topic.creation.enable"] else []
+    return SourceRun(
+        config.name,
+        task,
+        config.config,
+        plugin,
+        BatchProducer(producer_props),
+        offset_topic(config, worker),
+        TopicCreator(groups, config.admin).ensure,
+        _converters(config),
+        _chain(config),
+        Tolerance(config.name, task, config.config),
+        SourceSettings(
+            flush_interval=worker.config["offset.flush.interval.ms"] / 1000,
+            flush_timeout=worker.config["offset.flush.timeout.ms"] / 1000,
+            offset_partitions=worker.config["offset.storage.partitions"],
+            offset_replication_factor=worker.config["offset.storage.replication.factor"],
+        ),
+    )
+
+
+def offset_topic(config: ConnectorConfig, worker: WorkerConfig) -> OffsetTopic:
+    """The offset store of a source connector, not started yet."""
+    topic = config.config["offsets.storage.topic"] or worker.config["offset.storage.topic"]
+    return OffsetTopic(
+        config.name, topic, worker.client("consumer"), worker.client("producer"), config.admin
+    )
+
+
+def _chain(config: ConnectorConfig) -> Chain:
+    return Chain(
+        [
+            Step(
+                alias=link.alias,
+                transform=_configured(link.plugin),
+                predicate=None if link.predicate is None else _configured(link.predicate),
+                negate=link.negate,
+                plugin=link.plugin.name,
+            )
+            for link in config.transforms
+        ]
+    )
+
+
+def _converters(config: ConnectorConfig) -> Converters:
+    key: Converter = config.key_converter.cls()
+    key.configure(config.key_converter.config, "key")
+    value: Converter = config.value_converter.cls()
+    value.configure(config.value_converter.config, "value")
+    return Converters(
+        key,
+        value,
+        _header_converter(config.header_converter),
+        config.key_converter.name,
+        config.value_converter.name,
+        config.header_converter.name,
+    )
+
+
+def _header_converter(plugin: PluginConfig) -> HeaderConverter:
+    made = plugin.cls()
+    if isinstance(made, Converter):
+        made.configure(plugin.config, "header")
+        return ConverterAsHeaderConverter(made)
+    made.configure(plugin.config)
+    return made
+
+
+def _configured(plugin: PluginConfig) -> Any:
+    made = plugin.cls()
+    made.configure(plugin.config)
+    return made

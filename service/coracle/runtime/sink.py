@@ -1,0 +1,332 @@
+"""One run of a sink task: fetch ► convert ► transform ► put ► commit.
+
+    Kafka ──fetch──► consumer's buffer ──convert, transform──► queue ──put──► the sink
+                        (bytes bounded)                     (bytes bounded)
+
+Two loops overlap: while one batch is being put, the next is converted and the one after is fetched.
+Concurrency contract:
+
+- ``_convert_loop`` is the only one to take from the consumer and to fill the queue;
+- ``_put_loop`` is the only one to call ``put`` and, between puts, ``flush`` and commit;
+- a rebalance callback holds ``_delivery`` (as every put does), so a partition is never flushed or
+closed
+  with a put under way; what was converted before the rebalance is recognised by its generation and
+  dropped, to be fetched again by whoever owns the partition then.
+
+Positions move only after ``put`` returned, and are committed only after ``flush``: at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from coracle.api import (
+    BatchError,
+    Config,
+    RecordBatch,
+    RetriableError,
+    SinkTask,
+    TopicPartition,
+)
+from coracle.kafka.consume import BatchConsumer
+from coracle.runtime.byte_queue import ByteQueue
+from coracle.runtime.conversion import Converters, deserialize
+from coracle.runtime.failure import Stage, StageError
+from coracle.runtime.shutdown import bounded
+from coracle.runtime.tolerance import Tolerance
+from coracle.transforms.chain import Chain
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BYTES = 4 * 1024 * 1024
+PUT_BYTES = 4 * 1024 * 1024
+# Short enough to keep the event loop responsive: converting this much takes some ten milliseconds.
+CONVERT_BYTES = 1024 * 1024
+_IDLE_SECONDS = 1.0
+_REVOKE_SECONDS = 45.0
+
+
+@dataclass(frozen=True)
+class SinkSettings:
+    """What the worker decides for a sink task."""
+
+    topics: Sequence[str]
+    pattern: str
+    flush_interval: float
+    flush_timeout: float
+
+
+@dataclass
+class SinkCounts:
+    """Counters of one run; names as in Kafka Connect's ``sink-task-metrics``."""
+
+    sink_record_read_total: int = 0
+    sink_record_send_total: int = 0
+    bytes_read_total: int = 0
+    offset_commit_completion_total: int = 0
+
+
+@dataclass(frozen=True)
+class _Context:
+    connector: str
+    task: int
+
+
+class SinkRun:
+    """Runs a sink task from start to stop. Made anew for every (re)start.
+
+    Args:
+        connector, task: the task's identity.
+        config: its configuration, connector and task keys together.
+        sink: the plugin's task.
+        consumer: not started yet.
+        converters, chain, tolerance: the stages.
+        settings: see ``SinkSettings``.
+    """
+
+    def __init__(
+        self,
+        connector: str,
+        task: int,
+        config: Config,
+        sink: SinkTask,
+        consumer: BatchConsumer,
+        converters: Converters,
+        chain: Chain,
+        tolerance: Tolerance,
+        settings: SinkSettings,
+    ) -> None:
+        self._context = _Context(connector, task)
+        self._config = config
+        self._sink = sink
+        self._consumer = consumer
+        self._converters = converters
+        self._chain = chain
+        self._tolerance = tolerance
+        self._settings = settings
+        self._queue = ByteQueue(QUEUE_BYTES)
+        self._delivery = asyncio.Lock()
+        self._opened = asyncio.Event()
+        self._resumed = asyncio.Event()
+        self._revoking = asyncio.Event()
+        self._generation = 0
+        self._partitions: set[TopicPartition] = set()
+        self._done: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._commit_due = 0.0
+        self.counts = SinkCounts()
+
+    def pause(self) -> None:
+        """Put no more once what is under way is done; the group membership stays."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._resumed.set()
+
+    async def start(self) -> None:
+        """Connect to the sink and join the group.
+
+        Raises:
+            ConnectError: the task cannot run; ``stop`` must still be called.
+        """
+        await self._sink.start(self._context, self._config)
+        await self._consumer.start(
+            self._settings.topics, self._settings.pattern, self._on_assigned, self._on_revoked
+        )
+
+    async def run(self) -> None:
+        """Move records until cancelled.
+
+        Raises:
+            ConnectError: what ended the task. All that was written before is still committed by
+                ``stop``.
+        """
+        self._commit_due = time.monotonic() + self._settings.flush_interval
+        convert = asyncio.create_task(self._convert_loop(), name="convert")
+        try:
+            await self._put_loop()
+        finally:
+            convert.cancel()
+            await asyncio.gather(convert, return_exceptions=True)
+
+    async def stop(self, deadline: float) -> None:
+        """Commit what is written and leave. Called once ``run`` has ended.
+
+        Args:
+            deadline: ``time.monotonic()`` by which everything ends, whatever the broker or the sink
+                do.
+        """
+        await bounded(self._leave_partitions(), deadline, "committing the last offsets")
+        await bounded(self._sink.stop(), deadline, "stopping the sink")
+        await bounded(self._consumer.stop(), deadline, "leaving the group")
+
+    async def _leave_partitions(self) -> None:
+        async with self._delivery:
+            if self._partitions:
+                await self._flush_and_commit()
+                await self._sink.close(frozenset(self._partitions))
+                self._partitions.clear()
+
+    # -- converting ------------------------------------------------------------------------------
+
+    async def _convert_loop(self) -> None:
+        try:
+            while True:
+                await self._resumed.wait()
+                await self._opened.wait()
+                await self._queue.wait_for_room()
+                generation = self._generation
+                batches = self._consumer.take(CONVERT_BYTES)
+                if not batches:
+                    await self._consumer.wait(_IDLE_SECONDS)
+                    continue
+                for batch in batches:
+                    self.counts.sink_record_read_total += len(batch)
+                    self.counts.bytes_read_total += batch.nbytes
+                    ready = self._transform(
+                        await deserialize(batch, self._converters, self._tolerance)
+                    )
+                    if generation != self._generation:
+                        break
+                    self._queue.put(ready)
+                await asyncio.sleep(0)
+        except Exception as error:
+            # Everything before the bad record is still delivered; then the put loop meets the
+            # error.
+            self._queue.fail(error)
+
+    def _transform(self, batch: RecordBatch) -> RecordBatch:
+        while len(batch):
+            try:
+                return self._chain.apply(batch)
+            except BatchError as error:
+                batch = self._tolerance.skip(batch, error, Stage.TRANSFORMATION, "")
+        return batch
+
+    # -- putting ---------------------------------------------------------------------------------
+
+    async def _put_loop(self) -> None:
+        while True:
+            timeout = max(0.0, self._commit_due - time.monotonic())
+            batches = await self._queue.take(PUT_BYTES, timeout)
+            async with self._delivery:
+                # A rebalance may have taken the partitions while we waited for the lock.
+                current = [b for b in batches if b.origin in self._partitions]
+                if current and await self._deliver(current):
+                    for batch in current:
+                        assert batch.origin is not None
+                        self._done[batch.origin] = batch.position
+                if time.monotonic() >= self._commit_due:
+                    await self._flush_and_commit()
+
+    async def _deliver(self, batches: Sequence[RecordBatch]) -> bool:
+        """Put until it worked; ``False`` when a rebalance asks for the partitions back."""
+        pending = [batch for batch in batches if len(batch)]
+        attempt = 0
+        while pending:
+            try:
+                await self._sink.put(pending)
+            except RetriableError as error:
+                attempt += 1
+                delay = self._tolerance.delay(attempt) if error.after is None else error.after
+                logger.warning("put failed and is repeated in %.1f s: %s", delay, error)
+                if await self._interrupted(delay):
+                    return False
+            except BatchError as error:
+                pending = self._without_bad(pending, error)
+            except StageError:
+                raise
+            except Exception as error:
+                raise StageError(
+                    "Exiting WorkerSinkTask due to unrecoverable exception.",
+                    Stage.TASK_PUT,
+                    self._config.originals.get("connector.class", ""),
+                    _span(pending),
+                ) from error
+            else:
+                self.counts.sink_record_send_total += sum(map(len, pending))
+                break
+        return True
+
+    async def _interrupted(self, delay: float) -> bool:
+        try:
+            await asyncio.wait_for(self._revoking.wait(), delay)
+        except TimeoutError:
+            return False
+        return True
+
+    def _without_bad(self, pending: list[RecordBatch], error: BatchError) -> list[RecordBatch]:
+        remaining: list[RecordBatch] = []
+        start = 0
+        for batch in pending:
+            end = start + len(batch)
+            local = {i - start: e for i, e in error.failures.items() if start <= i < end}
+            if local:
+                plugin = self._config.originals.get("connector.class", "")
+                batch = self._tolerance.skip(
+                    batch, BatchError(local, plugin=error.plugin), Stage.TASK_PUT, plugin
+                )
+            if len(batch):
+                remaining.append(batch)
+            start = end
+        return remaining
+
+    # -- committing and rebalancing --------------------------------------------------------------
+
+    async def _flush_and_commit(self) -> None:
+        """Commit what is durable and not committed yet. The caller holds ``_delivery``."""
+        self._commit_due = time.monotonic() + self._settings.flush_interval
+        durable = await self._sink.flush()
+        positions = _durable_positions(self._done, durable)
+        fresh = {p: o for p, o in positions.items() if self._committed.get(p) != o}
+        if not fresh:
+            return
+        try:
+            await asyncio.wait_for(self._consumer.commit(fresh), self._settings.flush_timeout)
+        except (RetriableError, TimeoutError) as error:
+            logger.warning("offsets were not committed and will be, later: %s", error or "timeout")
+            return
+        self._committed |= fresh
+        self.counts.offset_commit_completion_total += 1
+
+    async def _on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
+        self._opened.clear()
+        self._generation += 1
+        self._queue.clear()
+        self._revoking.set()
+        try:
+            async with asyncio.timeout(_REVOKE_SECONDS):
+                await self._leave_partitions()
+        finally:
+            self._revoking.clear()
+            self._done.clear()
+            self._committed.clear()
+
+    async def _on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
+        self._partitions = set(partitions)
+        if partitions:
+            await self._sink.open(frozenset(partitions))
+            self._opened.set()
+        logger.info("assigned %d partitions", len(partitions))
+
+
+def _durable_positions(
+    done: Mapping[TopicPartition, int], durable: Mapping[TopicPartition, int] | None
+) -> dict[TopicPartition, int]:
+    """What may be committed: never more than was put, never more than is durable."""
+    if durable is None:
+        return dict(done)
+    return {p: min(position, done[p]) for p, position in durable.items() if p in done}
+
+
+def _span(batches: Sequence[RecordBatch]) -> str:
+    first, last = batches[0], batches[-1]
+    if len(batches) == 1:
+        return f"{first.origin}@{first.offsets[0]}-{first.offsets[-1]}"
+    return f"{first.origin}@{first.offsets[0]} … {last.origin}@{last.offsets[-1]}"

@@ -1,0 +1,137 @@
+"""A task's life: the states it goes through, and one ``Run`` after another.
+
+    UNASSIGNED ──start──► RUNNING ◄──pause, resume──► PAUSED
+                             │  ▲
+                          error │ restart (by way of RESTARTING)
+                             ▼  │
+                           FAILED
+
+A failed task stays as it is, with its trace, until somebody restarts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from coracle.runtime.assembly import Run
+from coracle.runtime.context import connector_context
+from coracle.runtime.failure import format_trace
+from coracle.runtime.store import State, TaskStatus
+
+logger = logging.getLogger(__name__)
+
+MakeRun = Callable[[], Run]
+
+
+class TaskLife:
+    """One task of a connector. All methods are called by the connector's own loop, one at a time.
+
+    Args:
+        connector, task: the task's identity.
+        make_run: builds what runs; called for every start.
+        changed: called after every change of state.
+        stop_seconds: how long a stop may take, whatever hangs.
+    """
+
+    def __init__(
+        self,
+        connector: str,
+        task: int,
+        make_run: MakeRun,
+        changed: Callable[[], None],
+        stop_seconds: float,
+    ) -> None:
+        self.task = task
+        self._connector = connector
+        self._make_run = make_run
+        self._changed = changed
+        self._stop_seconds = stop_seconds
+        self._state = State.UNASSIGNED
+        self._trace = ""
+        self._paused = False
+        self._run: Run | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._deadline = 0.0
+
+    def status(self, worker_id: str, version: str) -> TaskStatus:
+        """State and trace as of now."""
+        return TaskStatus(self.task, self._state, worker_id, self._trace, version)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task ended with an error."""
+        return self._state is State.FAILED
+
+    def start(self) -> None:
+        """Begin to run. The outcome shows in the state."""
+        context = connector_context.set(f"[{self._connector}|task-{self.task}] ")
+        self._running = asyncio.create_task(self._live(), name=f"{self._connector}-{self.task}")
+        connector_context.reset(context)
+
+    def pause(self) -> None:
+        """Move no more records. A failed task stays failed."""
+        self._paused = True
+        if self._run is not None:
+            self._run.pause()
+        if self._state is State.RUNNING:
+            self._become(State.PAUSED)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._paused = False
+        if self._run is not None:
+            self._run.resume()
+        if self._state is State.PAUSED:
+            self._become(State.RUNNING)
+
+    def mark_restarting(self) -> None:
+        """Show that a restart is about to happen; the old trace stays until it does."""
+        self._become(State.RESTARTING)
+
+    async def stop(self) -> None:
+        """End within the stop time, committing what can be committed."""
+        if self._running is None:
+            return
+        self._deadline = time.monotonic() + self._stop_seconds
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        self._running = None
+        self._become(State.UNASSIGNED)
+
+    async def _live(self) -> None:
+        run: Run | None = None
+        try:
+            run = self._run = self._make_run()
+            if self._paused:
+                run.pause()
+            else:
+                run.resume()
+            await run.start()
+            self._trace = ""
+            self._become(State.PAUSED if self._paused else State.RUNNING)
+            await run.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # Only the first lines go to the log: the whole trace is in the status.
+            logger.error("task failed: %s", error, exc_info=error)
+            self._trace = format_trace(error, self._connector, self.task)
+            self._deadline = time.monotonic() + self._stop_seconds
+            await self._end(run)
+            self._become(State.FAILED)
+        finally:
+            if self._state is not State.FAILED:
+                await self._end(run)
+
+    async def _end(self, run: Run | None) -> None:
+        self._run = None
+        if run is not None:
+            await run.stop(self._deadline)
+
+    def _become(self, state: State) -> None:
+        if self._state is not state:
+            self._state = state
+            self._changed()
