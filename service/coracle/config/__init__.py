@@ -1,0 +1,1 @@
+"""Reading, resolving and checking configurations. Imports only ``coracle.api`` of Coracle."""

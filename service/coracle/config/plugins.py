@@ -1,13 +1,13 @@
 """Finding plugin classes by the names that configurations use.
 
 Every plugin is a Python entry point whose name is the class name people write, a Java one for those
-that Kafka Connect users know. The groups are ``coracle.connectors``, ``coracle.converters``, and so on.
-Further names of the same class stand in the same group with ``.aliases`` appended (an installed
+that Kafka Connect users know. The groups are ``coracle.connectors``, ``coracle.converters``, and so
+on. Further names of the same class stand in the same group with ``.aliases`` appended (an installed
 distribution lists its entry points sorted, so their order cannot say which name is the main one).
 
 Entry points are read once per process; resolving a name imports that one plugin and no other. Names
-follow ``Plugins`` of Kafka Connect: the whole class name, or the simple one as long as only one plugin
-has it, in both cases with the kind's suffix optional (``FileStreamSink``):
+follow ``Plugins`` of Kafka Connect: the whole class name, or the simple one as long as only one
+plugin has it, in both cases with the kind's suffix optional (``FileStreamSink``):
 https://kafka.apache.org/documentation/#connect_configuring
 """
 
@@ -130,7 +130,7 @@ class PluginInfo:
         extra = missing and _extra_providing(missing, distribution.requires if distribution else ())
         if distribution and extra:
             fix = f"Install it with: pip install '{distribution.name}[{extra}]'"
-        elif missing:
+        elif missing and missing != self._entry_point.module.partition(".")[0]:
             fix = f"Install the Python package that provides the module {missing!r}."
         else:
             fix = ""
@@ -143,11 +143,13 @@ def find(kind: PluginKind, name: str) -> type[Any]:
     """The class a configuration means.
 
     Args:
-        kind: what is looked for. Converters also serve as header converters; the runtime wraps them.
+        kind: what is looked for. Converters also serve as header converters; the runtime wraps
+            them.
         name: a class name, whole or simple, as ``lookup`` takes it.
 
     Raises:
-        ConfigError: code ``unknown_class``, when there is none, more than one, or it cannot be loaded.
+        ConfigError: code ``unknown_class``, when there is none, more than one, or it cannot be
+            loaded.
     """
     return lookup(kind, name).load()
 
@@ -169,15 +171,17 @@ def lookup(kind: PluginKind, name: str) -> PluginInfo:
         return matches[0]
     if matches:
         raise ConfigError(
-            f"More than one {traits.interface.lower()} matches alias {name}. Please use full package "
-            f"and class name instead. Classes found: {', '.join(info.name for info in matches)}",
+            f"More than one {traits.interface.lower()} matches alias {name}. Please use full "
+            "package and class name instead. "
+            f"Classes found: {', '.join(info.name for info in matches)}",
             code="unknown_class",
         )
     raise ConfigError(
-        f"Failed to find any class that implements {traits.interface} and which name matches {name}, "
-        f"available {traits.plural} are: {', '.join(info.name for info in candidates)}",
+        f"Failed to find any class that implements {traits.interface} and which name matches "
+        f"{name}, "
+        f"available {traits.plural} are: {', '.join(info.name for info in candidates)}"
+        + _nearest(name, candidates),
         code="unknown_class",
-        fix=_nearest(name, candidates),
     )
 
 
@@ -277,10 +281,17 @@ def _short_names(info: PluginInfo) -> set[str]:
 
 
 def _nearest(name: str, candidates: Iterable[PluginInfo]) -> str:
-    """A sentence naming the most similar class, comparing simple names first: packages differ most."""
-    by_simple = {known.rpartition(".")[2]: known for info in candidates for known in info.names[::-1]}
-    close = get_close_matches(name.rpartition(".")[2], by_simple, n=1)
-    return f"Did you mean {by_simple[close[0]]}?" if close else ""
+    """The end of a sentence that names the most similar class, or an empty string.
+
+    Simple names are compared, because packages differ most. A transform's outer class, which Kafka
+    Connect calls abstract, stands for its ``$Key`` and ``$Value``.
+    """
+    full_names = [known for info in candidates for known in info.names]
+    by_simple = {known.rpartition(".")[2]: known for known in reversed(full_names)}
+    wanted = name.rpartition(".")[2]
+    close = [simple for simple in by_simple if simple.startswith(f"{wanted}$")]
+    close = sorted(close) or get_close_matches(wanted, by_simple, n=1)
+    return f"; did you mean {' or '.join(by_simple[simple] for simple in close)}?" if close else ""
 
 
 def _extra_providing(module: str, requires: Iterable[str] | None) -> str:

@@ -1,12 +1,13 @@
 """Settings that stand elsewhere: ``${provider:[path:]key}`` references and who resolves them.
 
-A connector's stored configuration keeps its references; they are resolved when it starts. A reference
-to a provider that is not configured is plain text, as in Kafka: JDBC table formats and log patterns are
-full of ``${…}``. One that is configured but has no such path or key is an error, where Kafka would
-hand the text ``${…}`` to a database as its password.
+A connector's stored configuration keeps its references; they are resolved when it starts. A
+reference
+to a provider that is not configured is plain text, as in Kafka: JDBC table formats and log patterns
+are full of ``${…}``. One that is configured but has no such path or key is an error, where Kafka
+would hand the text ``${…}`` to a database as its password.
 
-The three providers of Kafka are here under the names ``env``, ``file`` and ``directory`` without being
-declared; ``config.providers`` in the worker configuration adds others or renames these.
+The three providers of Kafka are here under the names ``env``, ``file`` and ``directory`` without
+being declared; ``config.providers`` in the worker configuration adds others or renames these.
 https://kafka.apache.org/documentation/#config_providers
 """
 
@@ -45,7 +46,7 @@ BUILT_IN = {
 
 
 class ConfigProvider(Plugin, ABC):
-    """Looks up settings by path and key. Found through the entry points ``coracle.config_providers``."""
+    """Looks up settings by path and key. Entry points: ``coracle.config_providers``."""
 
     def configure(self, config: Config) -> None:
         """Take the settings ``config.providers.<name>.param.*``. Called once."""
@@ -117,7 +118,8 @@ class _PathProvider(ConfigProvider):
         for path in self._allowed:
             if not path.is_absolute():
                 raise ConfigError(
-                    f"Invalid value {path} for configuration allowed.paths: must be absolute paths.",
+                    f"Invalid value {path} for configuration allowed.paths: must be an absolute "
+                    "path.",
                     field="allowed.paths",
                 )
 
@@ -143,7 +145,7 @@ class FileConfigProvider(_PathProvider):
 
 
 class DirectoryConfigProvider(_PathProvider):
-    """Files of a directory, such as a mounted Kubernetes secret: ``${directory:/etc/db:password}``."""
+    """Files of a directory, such as a mounted secret: ``${directory:/etc/db:password}``."""
 
     def get(self, path: str, key: str) -> str:
         """The whole text of the file ``key`` in the directory ``path``."""
@@ -228,7 +230,7 @@ class Resolved:
 
 
 def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -> Resolved:
-    """Replace all references to known providers, once: what a provider returns is not looked at again.
+    """Replace all references to known providers, once: what comes back is not looked at again.
 
     Raises:
         ConfigErrors: with every reference that leads nowhere, naming key, provider, path and key.

@@ -1,9 +1,9 @@
 """The worker's configuration: what all connectors of a process share.
 
-The keys are those of ``connect-distributed.properties`` and ``connect-standalone.properties``, and both
-files are accepted as they ship. Everything has a default, so that a broker on localhost needs no file.
-Keys that only mean something inside a JVM or between Connect workers are known but do nothing; those
-whose effect somebody would miss earn a warning.
+The keys are those of ``connect-distributed.properties`` and ``connect-standalone.properties``, and
+both files are accepted as they ship. Everything has a default, so that a broker on localhost needs
+no file. Keys that only mean something inside a JVM or between Connect workers are known but do
+nothing; those whose effect somebody would miss earn a warning.
 https://kafka.apache.org/documentation/#connectconfigs
 """
 
@@ -143,7 +143,7 @@ WORKER_SPEC = ConfigSpec(
             "task.shutdown.graceful.timeout.ms",
             _LONG,
             5000,
-            "How long all tasks together may take to finish when the worker stops, in milliseconds.",
+            "How long all tasks may take to finish when the worker stops, in milliseconds.",
             _LOW,
             Range(0),
         ),
@@ -169,9 +169,7 @@ WORKER_SPEC = ConfigSpec(
             "Host name that others reach this worker's REST API by.",
             _LOW,
         ),
-        ConfigKey(
-            "rest.advertised.port", _INT, None, "Port that goes with that host name.", _LOW
-        ),
+        ConfigKey("rest.advertised.port", _INT, None, "Port that goes with that host name.", _LOW),
         ConfigKey(
             "rest.advertised.listener",
             _STRING,
@@ -294,17 +292,37 @@ _SECURITY = ("security.", "sasl.", "ssl.")
 
 # Known to Kafka Connect and meaningless here; the stock files contain some of them.
 _WITHOUT_EFFECT = frozenset(
-    """
-    client.dns.lookup connect.protocol connections.max.idle.ms inter.worker.key.generation.algorithm
-    inter.worker.key.size inter.worker.key.ttl.ms inter.worker.signature.algorithm
-    inter.worker.verification.algorithms internal.topics.automatic.creation.enable metadata.max.age.ms
-    metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy metrics.num.samples
-    metrics.recording.level metrics.sample.window.ms plugin.discovery plugin.path receive.buffer.bytes
-    reconnect.backoff.max.ms reconnect.backoff.ms request.timeout.ms retry.backoff.max.ms
-    retry.backoff.ms scheduled.rebalance.max.delay.ms send.buffer.bytes
-    socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms worker.sync.timeout.ms
-    worker.unsync.backoff.ms
-    """.split()
+    (
+        "client.dns.lookup",
+        "connect.protocol",
+        "connections.max.idle.ms",
+        "inter.worker.key.generation.algorithm",
+        "inter.worker.key.size",
+        "inter.worker.key.ttl.ms",
+        "inter.worker.signature.algorithm",
+        "inter.worker.verification.algorithms",
+        "internal.topics.automatic.creation.enable",
+        "metadata.max.age.ms",
+        "metadata.recovery.rebootstrap.trigger.ms",
+        "metadata.recovery.strategy",
+        "metrics.num.samples",
+        "metrics.recording.level",
+        "metrics.sample.window.ms",
+        "plugin.discovery",
+        "plugin.path",
+        "receive.buffer.bytes",
+        "reconnect.backoff.max.ms",
+        "reconnect.backoff.ms",
+        "request.timeout.ms",
+        "retry.backoff.max.ms",
+        "retry.backoff.ms",
+        "scheduled.rebalance.max.delay.ms",
+        "send.buffer.bytes",
+        "socket.connection.setup.timeout.max.ms",
+        "socket.connection.setup.timeout.ms",
+        "worker.sync.timeout.ms",
+        "worker.unsync.backoff.ms",
+    )
 )
 
 _MISSED = {
@@ -334,8 +352,8 @@ class WorkerConfig:
     def client(self, role: Literal["producer", "consumer", "admin"]) -> dict[str, str]:
         """The settings of every Kafka client of one role: brokers, security, then ``<role>.*``.
 
-        Kafka Connect gives a worker's top-level security settings to its own clients only and leaves
-        tasks without; here they are the default of all clients.
+        Kafka Connect gives a worker's top-level security settings to its own clients only and
+        leaves tasks without; here they are the default of all clients.
         """
         given = self.config.originals
         return {
@@ -366,7 +384,9 @@ def load_worker(
             raise
         raise ConfigErrors(
             [
-                ConfigError(f"{path}: {each.message}", field=each.field, code=each.code, fix=each.fix)
+                ConfigError(
+                    f"{path}: {each.message}", field=each.field, code=each.code, fix=each.fix
+                )
                 for each in error.errors
             ]
         ) from None
@@ -401,7 +421,9 @@ def _warnings(props: Mapping[str, str], config: Config) -> Iterable[str]:
     known = [key.name for key in WORKER_SPEC.keys]
     for name in props:
         if name in _MISSED:
-            yield f"{name} is ignored: " + _MISSED[name].format(topic=config["offset.storage.topic"])
+            yield f"{name} is ignored: " + _MISSED[name].format(
+                topic=config["offset.storage.topic"]
+            )
         elif warning := ignored_internal_converter(name):
             yield warning
         elif not (WORKER_SPEC.knows(name) or name in _WITHOUT_EFFECT):
