@@ -77,6 +77,18 @@ def command(
     ]
 
 
+def maven() -> Path:
+    """Maven.
+
+    Raises:
+        MissingServerError: It is not installed.
+    """
+    found = find_program("mvn")
+    if found is None:
+        raise MissingServerError("Maven", MAVEN_PACKAGE)
+    return found
+
+
 def cache_folder() -> Path:
     """The folder that bundles are kept in, under $XDG_CACHE_HOME or ~/.cache."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -104,12 +116,11 @@ def fetched(bundle: str) -> Path:
 
 
 def _fetch(pom: Path, goal: str, folder: Path) -> None:
-    maven = find_program("mvn")
-    if maven is None:
-        raise MissingServerError("Maven", f"{MAVEN_PACKAGE} {JAVA_PACKAGE}")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        # Maven leaves a target/ folder beside the pom it works on, so it gets a copy.
+        shutil.copy(pom, scratch)
         arrived = Path(scratch) / "arrived"
-        command = [str(maven), "-q", "-B", "-f", str(pom), f"{MAVEN_DEPENDENCY_PLUGIN}:{goal}"]
+        command = [str(maven()), "-q", "-B", f"{MAVEN_DEPENDENCY_PLUGIN}:{goal}"]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={arrived}"]
         environment = os.environ | {"JAVA_HOME": str(java().resolve().parent.parent)}
         done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
@@ -139,10 +140,10 @@ class Kafka(Server):
             admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
             try:
                 await admin.start()
-                answer = await admin.create_topics(topics) if topics else None
+                answer: Any = await admin.create_topics(topics) if topics else None
             finally:
                 await admin.close()
-            for name, code, *message in answer.topic_errors if answer else []:
+            for name, code, *message in answer.topic_errors if topics else []:
                 if code:
                     raise for_code(code)(f"{name}: {message}")
 
