@@ -71,7 +71,8 @@ class Connector(Plugin, ABC):
     makes each task's configuration different.
     """
 
-    task_class: ClassVar[type[SourceTask] | type[SinkTask]]
+    task_class: ClassVar[Any]
+    """The class of its tasks: a ``SourceTask`` or a ``SinkTask``."""
 
     async def start(self, context: ConnectorContext, config: Config) -> None:
         """Keep what is needed and connect to the outside world.
@@ -108,13 +109,9 @@ class Connector(Plugin, ABC):
 class SourceConnector(Connector):
     """A connector whose tasks read an outside system into Kafka."""
 
-    task_class: ClassVar[type[SourceTask]]
-
 
 class SinkConnector(Connector):
     """A connector whose tasks write Kafka topics to an outside system."""
-
-    task_class: ClassVar[type[SinkTask]]
 
     async def task_configs(self, max_tasks: int) -> Sequence[Mapping[str, str]]:
         """Sinks share out topic-partitions, not configuration: every task gets the same."""

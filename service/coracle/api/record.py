@@ -168,7 +168,7 @@ class RecordBatch:
     def select(self, mask: Sequence[bool]) -> RecordBatch:
         """The records whose mask entry is true. Position, origin and source offsets stay."""
 
-        def pick(column: Any) -> Any:
+        def pick(column: Sequence[Any] | None) -> Any:
             return None if column is None else list(compress(column, mask))
 
         kept = pick(self.values)

@@ -77,10 +77,14 @@ class _Listener(aiokafka.ConsumerRebalanceListener):
         self._on_revoked = on_revoked
         self.error: Exception | None = None
 
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+    async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assigned: Iterable[Any]
+    ) -> None:
         await self._call(self._on_assigned, assigned)
 
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+    async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, revoked: Iterable[Any]
+    ) -> None:
         await self._call(self._on_revoked, revoked)
 
     async def _call(self, callback: Rebalance, partitions: Iterable[Any]) -> None:
@@ -172,11 +176,6 @@ class BatchConsumer:
                 await asyncio.wait_for(waiter, timeout)
             except TimeoutError:
                 pass
-            except KafkaError as error:
-                raise _connect_error(error) from error
-        if self._consumer._coordinator.error_future.done():
-            try:
-                self._consumer._coordinator.error_future.result()
             except KafkaError as error:
                 raise _connect_error(error) from error
         self._raise_listener_error()

@@ -129,16 +129,11 @@ class OffsetTopic:
             "enable_auto_commit": False,
             "group_id": None,
         }
-        consumer = aiokafka.AIOKafkaConsumer(**arguments)
+        # Without a group, subscribing waits for the topic's metadata and assigns every partition.
+        consumer = aiokafka.AIOKafkaConsumer(self.topic, **arguments)
         try:
             await consumer.start()
-            # A topic created just now is not in every broker's metadata at once.
-            while not (numbers := consumer.partitions_for_topic(self.topic)):
-                await consumer.topics()
-                await asyncio.sleep(0.05)
-            everything = [aiokafka.TopicPartition(self.topic, n) for n in numbers]
-            consumer.assign(everything)
-            ends = await consumer.end_offsets(everything)
+            ends = await consumer.end_offsets(consumer.assignment())
             remaining = {p: end for p, end in ends.items() if end > 0}
             while remaining:
                 fetched = await consumer.getmany(timeout_ms=200)

@@ -87,7 +87,15 @@ class BatchProducer:
         if sender.sender_task is not None:
             sender.sender_task.cancel()
             await asyncio.gather(sender.sender_task, return_exceptions=True)
-        self._producer._message_accumulator.fail_all(KafkaTimeoutError())
+        accumulator = self._producer._message_accumulator
+        left = [batch for queue in accumulator._batches.values() for batch in queue]
+        left += accumulator._pending_batches
+        accumulator.fail_all(KafkaTimeoutError())
+        for batch in left:
+            # Whoever still waits gets the error; nobody waiting is no reason for a warning.
+            for future in (batch.future, batch._drain_waiter):
+                if future.done() and not future.cancelled():
+                    future.exception()
         await self._producer.client.close()
 
     async def partitions(self, topic: str) -> list[int]:
@@ -172,7 +180,7 @@ class BatchProducer:
                 failures[index] = DataError(
                     f"The record for topic {topic} is {size} bytes when serialized, which is more "
                     f"than the {self.max_record_bytes} that max.request.size allows.",
-                    fix="Raise producer.override.max.request.size and the topic's max.message.bytes.",
+                    fix="Raise producer.override.max.request.size and the topic's limit too.",
                 )
         if failures:
             raise BatchError(failures)

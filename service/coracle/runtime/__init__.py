@@ -1,5 +1,7 @@
 """One task's life, and everything around it.
 
+Where to look:
+
 worker.py       the connectors of a process; what the REST API speaks to (store.py)
 connector.py    one connector: what is wanted, and the loop that makes it so
 task.py         one task: states, one run after another

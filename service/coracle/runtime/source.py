@@ -253,7 +253,9 @@ class SourceRun:
                     )
                 except BatchError as error:
                     where = f"a record for {columns.topic}"
-                    self._tolerance.tolerate(error, Stage.KAFKA_PRODUCE, "", lambda _: where)
+                    self._tolerance.tolerate(
+                        error, Stage.KAFKA_PRODUCE, "", lambda _, where=where: where
+                    )
                     columns = columns.without(error.failures)
                     continue
                 acknowledgements += [(columns.topic, future) for future in futures]

@@ -89,7 +89,7 @@ class AlreadyExistsError(ConnectError):
 
 
 class ConnectorStore(Protocol):
-    """Connectors by name. A method that takes a name raises ``NotFoundError`` for an unknown one."""
+    """Connectors by name. Methods that take a name raise ``NotFoundError`` for an unknown one."""
 
     async def worker_info(self) -> WorkerInfo:
         """Version and Kafka cluster."""
