@@ -42,6 +42,7 @@ __all__ = [
     "Reading",
     "TopicCreationGroup",
     "TransformConfig",
+    "literal_references",
     "prepare",
     "texts",
 ]
@@ -94,9 +95,8 @@ class ConnectorConfig:
         key_converter, value_converter, header_converter: the connector's, or else the worker's. A
             header converter may be a ``Converter``.
         transforms: the chain in order.
-        producer, consumer, admin: settings of its Kafka clients: brokers, security, the worker's,
-            the
-            connector's overrides.
+        producer, consumer, admin: settings of its Kafka clients: brokers, security, the worker's
+            for that role, the connector's overrides.
         topic_creation: rules for new topics, ``default`` last; empty leaves them to the broker.
         warnings: what is odd about the settings, one sentence each.
     """
@@ -145,6 +145,16 @@ def prepare(props: Mapping[str, Any], worker: WorkerConfig) -> ConnectorConfig:
     if reading.errors:
         raise ConfigErrors(resolved.redact(reading.errors))
     return reading.connector_config(raw)
+
+
+def literal_references(raw: Mapping[str, str], worker: WorkerConfig) -> Iterator[str]:
+    """A warning for every text that looks like a reference to a provider but names none."""
+    for name, value in raw.items():
+        for provider in providers.unknown_providers(value, worker.providers):
+            yield (
+                f"{name} holds a reference to the config provider {provider!r}, which is not "
+                "configured: the text is used as it is"
+            )
 
 
 def texts(props: Mapping[str, Any]) -> dict[str, str]:
@@ -244,6 +254,10 @@ class Reading:
         self._check_exactly_once()
         if cls:
             self.warnings += self._oddities()
+        elif "connector.class" in unknown:
+            self.warnings.append(
+                "connector.class is a reference: the connector's own keys are not checked here"
+            )
 
     def connector_config(self, raw: Mapping[str, str]) -> ConnectorConfig:
         """What was read.
@@ -281,7 +295,7 @@ class Reading:
             consumer=self._client("consumer"),
             admin=self._client("admin"),
             topic_creation=self._topic_creation,
-            warnings=self.warnings,
+            warnings=[*self.warnings, *literal_references(raw, self._worker)],
         )
 
     def _client(self, role: client_overrides.Role) -> dict[str, str]:
@@ -406,6 +420,11 @@ class Reading:
             )
             return []
         default = self._read_topic_group(topic_creation.DEFAULT_GROUP, None)
+        self.warnings += [
+            f"{name} has no effect: the default group takes every topic that no other group takes"
+            for name in topic_creation.FIXED
+            if name in self._values
+        ]
         aliases = [
             alias
             for alias in _distinct(self._config["topic.creation.groups"])
@@ -450,12 +469,6 @@ class Reading:
             for key in part.spec.keys:
                 if key.deprecated and part.prefix + key.name in self._values:
                     yield f"{part.prefix}{key.name} is deprecated: {key.deprecated}"
-        for name, value in self._values.items():
-            for provider in providers.unknown_providers(value, self._worker.providers):
-                yield (
-                    f"{name} holds a reference to the config provider {provider!r}, which is not "
-                    "configured: the text is used as it is"
-                )
 
     def _is_known(self, name: str) -> bool:
         if name.startswith(client_overrides.PREFIXES):

@@ -72,6 +72,19 @@ class UniqueAliases:
         return f"unique {self.kind} aliases"
 
 
+@dataclass(frozen=True)
+class _Topics:
+    """A list of topics none of which is empty or given twice."""
+
+    def __call__(self, name: str, value: Sequence[str]) -> None:
+        for wrong, what in ((len(set(value)) < len(value), "duplicated"), ("" in value, "empty")):
+            if wrong:
+                raise ConfigError(f"Configuration '{name}' values must not be {what}.", field=name)
+
+    def __str__(self) -> str:
+        return "a list of distinct topics"
+
+
 def _keys(*keys: ConfigKey) -> ConfigSpec:
     return ConfigSpec(keys)
 
@@ -322,8 +335,8 @@ def _dead_letters_are_not_read(values: Mapping[str, Any]) -> list[ConfigError]:
         field = "topics"
         message = (
             f"The DLQ topic '{dead_letters}' may not be included in the list of topics "
-            f"('topics={values['topics']}') consumed by the connector"
-        ).replace(repr(values["topics"]), "[" + ", ".join(values["topics"]) + "]")
+            f"('topics=[{', '.join(values['topics'])}]') consumed by the connector"
+        )
     elif (pattern := values["topics.regex"]) and re.fullmatch(pattern, dead_letters):
         field = "topics.regex"
         message = (
@@ -344,6 +357,7 @@ SINK = ConfigSpec(
             "Topics to read, separated by commas.",
             (COMMON_GROUP, 4, Width.LONG, "Topics"),
             _HIGH,
+            _Topics(),
         ),
         _key(
             "topics.regex",

@@ -153,7 +153,7 @@ def _definitions(document: Any, default_name: str, where: str) -> Iterator[Conne
         )
     elif isinstance(document.get("kind"), str) and "apiVersion" in document:
         yield from _from_resource(document, default_name, where)
-    elif isinstance(document.get("config"), dict):
+    elif "config" in document and "connector.class" not in document:
         yield _from_post(document, default_name)
     else:
         name = document.get("name") or default_name
@@ -166,7 +166,7 @@ def _from_post(body: Mapping[str, Any], default_name: str) -> ConnectorDefinitio
             f"unexpected field {strange[0]!r} beside name, config and initial_state.",
             fix="Settings of the connector belong into config.",
         )
-    config = body["config"]
+    config = _mapping(body, "config")
     name = body.get("name") or config.get("name") or default_name
     if config.get("name", name) != name:
         raise ConfigError(

@@ -20,6 +20,8 @@ from coracle.config.worker import PositiveOrDefault
 
 PREFIX = "topic.creation."
 DEFAULT_GROUP = "default"
+FIXED = ("topic.creation.default.include", "topic.creation.default.exclude")
+"""Keys that Kafka Connect declares but never reads."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,11 @@ def group_spec(name: str, default: Config | None = None) -> ConfigSpec:
 
 def group(name: str, config: Config) -> TopicCreationGroup:
     """The rule that a group's parsed settings make."""
+    is_default = name == DEFAULT_GROUP
     return TopicCreationGroup(
         name,
-        tuple(config["include"]),
-        tuple(config["exclude"]),
+        (".*",) if is_default else tuple(config["include"]),
+        () if is_default else tuple(config["exclude"]),
         config["replication.factor"],
         config["partitions"],
         {key: value for key, value in config.originals.items() if key not in config},

@@ -15,7 +15,7 @@ from typing import Any
 from coracle.api import ConfigError, ConfigErrors, ConfigKey, ConfigType
 from coracle.api.config import to_text
 from coracle.config import plugins, providers
-from coracle.config.connector import Part, Reading, texts
+from coracle.config.connector import Part, Reading, literal_references, texts
 from coracle.config.plugins import PluginKind
 from coracle.config.worker import WorkerConfig
 
@@ -85,7 +85,8 @@ def validate(props: Mapping[str, Any], worker: WorkerConfig) -> Validation:
         if name and name not in declared
     ]
     groups = [value.key.group for value in configs if value.key and value.key.group]
-    return Validation(reading.errors, reading.warnings, list(dict.fromkeys(groups)), configs)
+    warnings = [*reading.warnings, *literal_references(values, worker)]
+    return Validation(reading.errors, warnings, list(dict.fromkeys(groups)), configs)
 
 
 def _values_of(

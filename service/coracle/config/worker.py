@@ -359,7 +359,11 @@ class WorkerConfig:
         return {
             "bootstrap.servers": ",".join(self.config["bootstrap.servers"]),
             **{name: value for name, value in given.items() if name.startswith(_SECURITY)},
-            **self.config.with_prefix(f"{role}."),
+            **{
+                name: value
+                for name, value in self.config.with_prefix(f"{role}.").items()
+                if f"{role}.{name}" not in self.config  # admin.listeners is the REST API's
+            },
         }
 
 
