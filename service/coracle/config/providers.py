@@ -32,6 +32,7 @@ from coracle.api import (
     Plugin,
     ValidRegex,
 )
+from coracle.api.config import invalid, missing
 from coracle.config import plugins, properties
 
 # The pattern of org.apache.kafka.common.config.ConfigTransformer.
@@ -98,30 +99,38 @@ class EnvVarConfigProvider(ConfigProvider):
         return value
 
 
-_ALLOWED_PATHS = ConfigKey(
-    "allowed.paths",
-    ConfigType.LIST,
-    (),
-    "Absolute paths below which files may be read, separated by commas; everything when empty.",
-    Importance.LOW,
-)
+@dataclass(frozen=True)
+class _AbsolutePaths:
+    """A list of absolute paths."""
+
+    def __call__(self, name: str, value: Iterable[str]) -> None:
+        for path in value:
+            if not Path(path).is_absolute():
+                raise invalid(name, path, "an absolute path")
+
+    def __str__(self) -> str:
+        return "absolute paths"
 
 
 class _PathProvider(ConfigProvider):
     """What reads files, within the allowed paths."""
 
-    spec = ConfigSpec([_ALLOWED_PATHS])
+    spec = ConfigSpec(
+        [
+            ConfigKey(
+                "allowed.paths",
+                ConfigType.LIST,
+                [],
+                "Paths below which files may be read, separated by commas; everything when empty.",
+                Importance.LOW,
+                _AbsolutePaths(),
+            )
+        ]
+    )
 
     def configure(self, config: Config) -> None:
         super().configure(config)
-        self._allowed = [Path(os.path.normpath(path)) for path in config["allowed.paths"] if path]
-        for path in self._allowed:
-            if not path.is_absolute():
-                raise ConfigError(
-                    f"Invalid value {path} for configuration allowed.paths: must be an absolute "
-                    "path.",
-                    field="allowed.paths",
-                )
+        self._allowed = [Path(os.path.normpath(path)) for path in config["allowed.paths"]]
 
     def _permitted(self, path: str) -> Path:
         if not path:
@@ -174,11 +183,7 @@ def from_worker(props: Mapping[str, str]) -> dict[str, ConfigProvider]:
         class_name = props.get(prefix + "class") or BUILT_IN.get(name)
         try:
             if not class_name:
-                raise ConfigError(
-                    f'Missing required configuration "{prefix}class" which has no default value.',
-                    field=prefix + "class",
-                    code="missing",
-                )
+                raise missing(prefix + "class")
             cls = plugins.find(plugins.PluginKind.CONFIG_PROVIDER, class_name)
             config, wrong = cls.spec.collect(props, prefix=prefix + "param.")
             if wrong:
