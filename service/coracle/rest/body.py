@@ -15,6 +15,7 @@ import orjson
 from fastapi import Request
 
 from coracle.api import ConfigError, ConfigErrors
+from coracle.config.connector import texts
 from coracle.rest.errors import RestError
 from coracle.runtime.store import TargetState
 
@@ -35,7 +36,7 @@ async def create_request(request: Request) -> CreateRequest:
 
     Raises:
         RestError: 400 for anything else.
-        ConfigErrors: for values no configuration can hold.
+        ConfigErrors: for settings that are no scalars.
     """
     body = await _object(request)
     for field in body:
@@ -50,17 +51,17 @@ async def create_request(request: Request) -> CreateRequest:
     if not isinstance(config, dict):
         raise RestError(400, '"config" must be an object: the connector\'s settings')
     name = (raw_name or "").strip()
-    return CreateRequest(name, _named(name, settings(config)), _target(body.get("initial_state")))
+    return CreateRequest(name, _named(name, texts(config)), _target(body.get("initial_state")))
 
 
 async def config_request(request: Request, name: str) -> Mapping[str, str]:
     """Read a connector's settings; ``name`` is added, and refused when it is another.
 
     Raises:
-        RestError: 400 for a body that is no object of scalars, and for another name.
-        ConfigErrors: for values no configuration can hold.
+        RestError: 400 for a body that is no object, and for another name.
+        ConfigErrors: for settings that are no scalars.
     """
-    return _named(name, settings(await _object(request)))
+    return _named(name, texts(await _object(request)))
 
 
 async def patch_request(
@@ -69,43 +70,14 @@ async def patch_request(
     """Read a merge patch (RFC 7386, KIP-477) and apply it: ``null`` removes a key.
 
     Raises:
-        RestError: 400 for a body that is no object of scalars, and for another name.
+        RestError: 400 for a body that is no object, and for another name.
+        ConfigErrors: for settings that are no scalars.
     """
     patch = await _object(request)
     removed = {key for key, value in patch.items() if value is None}
-    changed = settings({key: value for key, value in patch.items() if value is not None})
+    changed = texts({key: value for key, value in patch.items() if value is not None})
     merged = {key: value for key, value in current.items() if key not in removed} | changed
     return _named(name, merged)
-
-
-def settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """A configuration as Kafka Connect stores it: everything is text.
-
-    Numbers arrive as they were written (see ``_object``), booleans become ``true`` and ``false``.
-
-    Raises:
-        RestError: 400 for a list or an object as a value.
-        ConfigErrors: for a null.
-    """
-    nested = [key for key, value in config.items() if isinstance(value, dict | list)]
-    if nested:
-        raise RestError(400, f'The value of "{nested[0]}" must be a string, a number or a boolean')
-    empty = [key for key, value in config.items() if value is None]
-    if empty:
-        raise ConfigErrors(
-            [
-                ConfigError(
-                    "Null value can not be supplied as the configuration value.",
-                    field=key,
-                    fix=f"Give {key} a value or leave it out.",
-                )
-                for key in empty
-            ]
-        )
-    return {
-        key: ("true" if value else "false") if isinstance(value, bool) else value
-        for key, value in config.items()
-    }
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -28,9 +28,14 @@ class Listener:
     port: int
 
     @property
+    def is_wildcard(self) -> bool:
+        """Whether it is every address of the machine."""
+        return self.host in ("", "0.0.0.0", "::")  # noqa: S104
+
+    @property
     def url(self) -> str:
         """How a client on this machine reaches it."""
-        host = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104
+        host = "localhost" if self.is_wildcard else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
