@@ -1,0 +1,1 @@
+"""Converters: between the bytes in Kafka and typed values. One module per family."""
