@@ -20,12 +20,15 @@ S = TypeVar("S", bound=Server)
 
 
 def started(make: Callable[[], S]) -> Iterator[S]:
-    """Make and start a server, yield it, stop it."""
+    """Make and start a server, yield it, stop it; one that cannot be had fails the test."""
+    server, trouble = None, ""
     try:
         server = make()
         server.start()
     except (MissingServerError, ServerError) as error:
-        pytest.fail(str(error), pytrace=False)
+        trouble = str(error)
+    if server is None or trouble:
+        pytest.fail(trouble, pytrace=False)
     yield server
     server.stop()
 

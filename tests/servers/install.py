@@ -45,7 +45,7 @@ def install(packages: list[str]) -> None:
     """Install packages of Debian's without starting any daemon.
 
     Raises:
-        subprocess.CalledProcessError: apt-get failed.
+        SystemExit: apt-get failed; what it said has been shown.
     """
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with ExitStack() as cleanup:
@@ -54,7 +54,18 @@ def install(packages: list[str]) -> None:
             POLICY.chmod(0o755)
             cleanup.callback(POLICY.unlink)
         for step in (["update"], ["install", "--no-install-recommends", *packages]):
-            subprocess.run([*APT_GET, *step], env=environment, check=True, stdin=subprocess.DEVNULL)
+            command = [*APT_GET, *step]
+            say(" ".join(command))
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            if done.returncode:
+                sys.exit(f"{done.stdout}\napt-get failed with code {done.returncode}")
 
 
 def main() -> None:
@@ -63,7 +74,7 @@ def main() -> None:
         command = f"apt-get install {' '.join(packages)}"
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             sys.exit(f"Test servers are missing. Install them as root: sudo {command}")
-        say(f"Installing {', '.join(packages)}")
+        say(f"installing {', '.join(packages)}; this can take minutes")
         install(packages)
     for bundle in (jvm.KAFKA, jvm.DEBEZIUM_JDBC):
         begin = time.monotonic()

@@ -19,6 +19,7 @@ from tests.servers.process import ServerError
 
 JAVA_VERSION = 17
 JAVA_PACKAGE = f"openjdk-{JAVA_VERSION}-jre-headless"
+DEBIAN_HOMES = Path("/usr/lib/jvm")
 MAVEN_PACKAGE = "maven"
 MAVEN_DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 
@@ -37,9 +38,9 @@ def java() -> Path:
         MissingServerError: There is none.
     """
     homes = [Path(os.environ.get("JAVA_HOME", "/nowhere")) / "bin"]
-    debian = sorted(Path("/usr/lib/jvm").glob("*/bin"))
-    for candidate in (find_program("java", homes), *(folder / "java" for folder in debian)):
-        if candidate and candidate.exists() and _version(candidate) >= JAVA_VERSION:
+    debian = sorted(DEBIAN_HOMES.glob("*/bin/java"))
+    for candidate in (find_program("java", homes), *debian):
+        if candidate and _version(candidate) >= JAVA_VERSION:
             return candidate
     raise MissingServerError(f"Java {JAVA_VERSION} or later", JAVA_PACKAGE)
 
