@@ -2,6 +2,9 @@
 
 The expression must match the whole topic; then, as in Java, the *first* match of it in the topic is
 what the replacement takes the place of. The two differ for alternatives such as ``a|ab``.
+
+A replacement that names a group the expression does not have is refused when configured; Java
+fails at the first topic that matches.
 """
 
 from __future__ import annotations

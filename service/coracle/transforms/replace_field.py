@@ -1,9 +1,11 @@
 """ReplaceField: drops, keeps and renames fields.
 
 Exclusion and inclusion look at the old names, before anything is renamed. Where two fields would
-get one name, a struct is an error and a map keeps the later of the two, as in Java. A field whose
-name is only the *target* of a renaming stays as it is; Java looks for its source, which is not
-there, and fails.
+get one name, a struct is an error and a map keeps the later of the two, as in Java.
+
+One difference: a field that merely has the name that another would be renamed to stays as it is
+when that other is absent or excluded. Java reads the other field in its place, and so fails or,
+worse, writes an excluded value under a kept name.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ The time of a record is looked at in units within which the pattern's text canno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
+from typing import cast
 
 from coracle.api import (
     BatchError,
@@ -60,8 +62,9 @@ class TimestampRouter(Transform):
         if not len(batch):
             return batch
         unit = self._date_format.unit
+        timestamps = cast("Sequence[int]", batch.timestamps)  # unless a TypeError says otherwise
         try:
-            units = {min(batch.timestamps) // unit, max(batch.timestamps) // unit}  # type: ignore[type-var]
+            units = {min(timestamps) // unit, max(timestamps) // unit}
         except TypeError:
             raise BatchError(
                 {
@@ -73,14 +76,14 @@ class TimestampRouter(Transform):
         if len(units) == 1:
             text = self._date_format.of_unit(units.pop())
             return reroute(batch, lambda topic: self._topic(topic, text))
-        return self._apply_each(batch)
+        return self._apply_each(batch, timestamps)
 
-    def _apply_each(self, batch: RecordBatch) -> RecordBatch:
+    def _apply_each(self, batch: RecordBatch, timestamps: Sequence[int]) -> RecordBatch:
         unit = self._date_format.unit
         old_codes = batch.codes if batch.codes is not None else repeat(0)
         pairs = [
-            (code, (timestamp or 0) // unit)
-            for code, timestamp in zip(old_codes, batch.timestamps, strict=False)
+            (code, timestamp // unit)
+            for code, timestamp in zip(old_codes, timestamps, strict=False)
         ]
         distinct = list(dict.fromkeys(pairs))
         schemas, places = merged(

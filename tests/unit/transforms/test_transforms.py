@@ -56,6 +56,7 @@ class TestReplaceField:
             ({"renames": "id:city,city:id", "exclude": "note"}, {"city": 1, "id": "Oslo"}),
             ({"replace_null_with_default": "false"}, ROW),
             ({"renames": "other:city", "exclude": "note"}, {"id": 1, "city": "Oslo"}),
+            ({"renames": "note:city", "exclude": "note"}, {"id": 1, "city": "Oslo"}),
         ],
     )
     def test_structs_and_maps(self, settings: dict[str, str], row: dict[str, Any]) -> None:
