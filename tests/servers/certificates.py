@@ -77,10 +77,26 @@ def make_certificates(folder: Path) -> Certificates:
 
 def _authority(name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, name, key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    builder = (
+        _builder(name, name, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_signs_certificates(), critical=True)
     )
     return builder.sign(key, hashes.SHA256()), key
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        key_cert_sign=True,
+        crl_sign=True,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _signed(
@@ -93,8 +109,12 @@ def _signed(
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = str(authority.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
     usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-    builder = _builder(name, issuer, key).add_extension(
-        x509.ExtendedKeyUsage([usage]), critical=False
+    # From Python 3.13 on a default context is strict about RFC 5280: the issuer's key is named.
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    builder = (
+        _builder(name, issuer, key)
+        .add_extension(signer, critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     )
     if server:
         names = [
@@ -115,6 +135,7 @@ def _builder(name: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.Ce
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
