@@ -38,7 +38,7 @@ def describe_plugin(name: str, only: str | None) -> Exit:
         show_error("Cannot show this plugin", error)
         return Exit.USAGE
     console = output()
-    console.print(Text(info.name, "bold") + Text(f" ({info.type})"))
+    console.print(Text.assemble((info.name, "bold"), f" ({info.type})"))
     if info.aliases:
         console.print(Text(f"also: {', '.join(info.aliases)}"))
     keys = [key for key in spec.keys if not key.internal]

@@ -58,11 +58,8 @@ class Progress:
             log("%s: %s", status.name, line)
             return
         style = _STYLES[State.FAILED if has_failed(status) else status.state]
-        self._console.print(
-            Text(time.strftime("%H:%M:%S  "), "dim")
-            + Text(status.name, "bold")
-            + Text(f"  {line}", style)
-        )
+        when = (time.strftime("%H:%M:%S  "), "dim")
+        self._console.print(Text.assemble(when, (status.name, "bold"), (f"  {line}", style)))
 
 
 def has_failed(status: ConnectorStatus) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from coracle.api import ConfigError, ConfigErrors, ConnectError
@@ -67,22 +68,23 @@ def _problem(error: ConnectError) -> Text:
 
 def show_findings(checked: Checked, console: Console) -> None:
     """Print the verdict on one connector of a file: its errors by key, then its warnings."""
-    bad = Text("✗ ", "bold red")
+    bad = ("✗ ", "bold red")
     if checked.definition is None:  # the messages say which file, and where in it
         for error in checked.errors:
-            console.print(bad + Text(_one_line(error)))
+            console.print(Text.assemble(bad, _one_line(error)))
         return
-    subject = Text(f"{checked.path}: {checked.name}", "bold")
+    subject = (f"{checked.path}: {checked.name}", "bold")
     if checked.errors:
-        console.print(bad + subject + Text(f" has {_count(checked.errors)}"))
+        console.print(Text.assemble(bad, subject, f" has {_count(checked.errors)}"))
     else:
-        console.print(Text("✓ ", "bold green") + subject + Text(" is valid"))
-    width = max((len(error.field) for error in checked.errors), default=0)
+        console.print(Text.assemble(("✓ ", "bold green"), subject, " is valid"))
+    findings = Table.grid(padding=(0, 2))
     for error in checked.errors:
-        key = Text(error.field.ljust(width + 2), "bold")
-        console.print(Text("  error    ", "red") + key + Text(_one_line(error)))
+        findings.add_row("", Text("error", "red"), Text(error.field, "bold"), _one_line(error))
     for warning in checked.warnings:
-        console.print(Text("  warning  ", "yellow") + Text(warning))
+        findings.add_row("", Text("warning", "yellow"), "", warning)
+    if findings.row_count:
+        console.print(findings)
 
 
 def _one_line(error: ConfigError) -> str:

@@ -17,8 +17,9 @@ def test_every_error_of_every_file(coracle: Invoke, write: Write) -> None:
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0] == f"✗ {first}: a has 2 errors"
-    assert any("error    tasks.max" in line and "value many" in line for line in lines)
-    assert any("error    topic" in line for line in lines)
+    found = [line.split(maxsplit=2) for line in lines]
+    assert ["error", "tasks.max"] in [words[:2] for words in found if "value many" in words[-1]]
+    assert ["error", "topic"] in [words[:2] for words in found]
     assert f"✗ {second}: b has 1 error" in lines
     assert lines[-1] == f"✓ {good}: c is valid"
 
@@ -26,7 +27,8 @@ def test_every_error_of_every_file(coracle: Invoke, write: Write) -> None:
 def test_unknown_keys_are_warnings_that_name_the_nearest(coracle: Invoke, write: Write) -> None:
     result = coracle("validate", write(**{"batch.sise": 5}))
     assert result.exit_code == 0
-    assert "  warning  unknown key batch.sise, did you mean batch.size?\n" in result.stdout
+    words = result.stdout.splitlines()[1].split(maxsplit=1)
+    assert words == ["warning", "unknown key batch.sise, did you mean batch.size?"]
 
 
 def test_a_file_that_is_not_json_is_named_with_the_line(coracle: Invoke, tmp_path: Path) -> None:
