@@ -155,8 +155,16 @@ class BatchConsumer:
 
     async def stop(self) -> None:
         """Leave the group and disconnect. Commits nothing."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._consumer is None:
+            return
+        # aiokafka lets the cancellation of a fetch under way escape from its own stop: in a task of
+        # its own it cannot be mistaken for ours.
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        try:
+            await asyncio.gather(stopping, return_exceptions=True)
+        finally:
+            stopping.cancel()
+            await self._consumer._client.close()
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions that are ours now."""
