@@ -72,6 +72,7 @@ class Column:
         unsigned: MySQL's UNSIGNED.
         oid: PostgreSQL's type oid (of the base type for a domain); 0 elsewhere.
         element: the element of an array; ``None`` for anything else.
+        dimensions: how deep an array is declared.
         kind: ``scalar``, ``array``, ``enum``, ``composite``, ``range`` or ``multirange``.
     """
 
@@ -88,11 +89,18 @@ class Column:
     unsigned: bool = False
     oid: int = 0
     element: Column | None = None
+    dimensions: int = 0
     kind: str = "scalar"
 
 
 class Cursor(ABC):
-    """An open result, read in pieces, so that memory does not grow with it."""
+    """An open result, read in pieces, so that memory does not grow with it.
+
+    Attributes:
+        signature: names and types of its columns; equal for equal columns, otherwise opaque.
+    """
+
+    signature: tuple[Any, ...] = ()
 
     @abstractmethod
     async def fetch(self, count: int) -> list[Any]:

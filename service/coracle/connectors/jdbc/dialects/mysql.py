@@ -309,6 +309,7 @@ class MysqlCursor(Cursor):
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
+        self.signature = tuple((item[0], item[1], item[5]) for item in cursor.description or ())
 
     async def fetch(self, count: int) -> list[Any]:
         """The next rows."""

@@ -158,7 +158,8 @@ class PostgresDialect(Dialect):
         await transaction.start()
         try:
             statement = await conn.prepare(sql)
-            return PostgresCursor(transaction, await statement.cursor(*args))
+            signature = tuple((item.name, item.type.oid) for item in statement.get_attributes())
+            return PostgresCursor(transaction, await statement.cursor(*args), signature)
         except Exception:
             await transaction.rollback()
             raise
@@ -257,7 +258,8 @@ class PostgresDialect(Dialect):
 class PostgresCursor(Cursor):
     """A portal and the transaction it lives in."""
 
-    def __init__(self, transaction: Any, cursor: Any) -> None:
+    def __init__(self, transaction: Any, cursor: Any, signature: tuple[Any, ...]) -> None:
+        self.signature = signature
         self._transaction = transaction
         self._cursor = cursor
 
@@ -322,7 +324,7 @@ SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod) AS declared, c
        d.adbin IS NOT NULL AS has_default, a.attgenerated <> '' AS generated,
        c.typmod, t.oid, t.typtype::text AS typtype, e.oid AS element_oid,
        CASE e.typtype WHEN 'd' THEN eb.typname ELSE e.typname END AS element_name,
-       e.typtype::text AS element_typtype
+       e.typtype::text AS element_typtype, a.attndims
 FROM pg_catalog.pg_attribute a
 JOIN chain c ON c.attnum = a.attnum
 JOIN pg_catalog.pg_type t ON t.oid = c.typid AND t.typtype <> 'd'
@@ -360,6 +362,7 @@ def _column(row: Any) -> Column:
         scale=scale,
         oid=row["oid"],
         element=element,
+        dimensions=row["attndims"],
         kind="array" if element else _KINDS.get(row["typtype"], "scalar"),
     )
 

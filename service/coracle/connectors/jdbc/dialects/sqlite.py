@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote as quote_url
 
@@ -17,6 +18,7 @@ import aiosqlite
 from coracle.connectors.jdbc.dialects.base import Column, Cursor, Dialect, ErrorClass, TableId
 
 _TYPES = {"TABLE": "table", "VIEW": "view"}
+_STORAGE = {int: "bigint", float: "double", str: "text", bytes: "blob"}
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -116,12 +118,21 @@ class SqliteDialect(Dialect):
         ]
 
     async def query_columns(self, conn: aiosqlite.Connection, sql: str) -> list[Column]:
-        """Columns of a query, told by a temporary view."""
+        """Columns of a query, told by a temporary view.
+
+        Expressions have no declared type; they are given that of their value in the first row.
+        """
         await self.execute(conn, f"CREATE TEMPORARY VIEW coracle_query AS {sql}")
         try:
-            return await self.columns(conn, TableId(None, None, "coracle_query"))
+            columns = await self.columns(conn, TableId(None, None, "coracle_query"))
+            first = await self.query(conn, "SELECT * FROM coracle_query LIMIT 1")
         finally:
             await self.execute(conn, "DROP VIEW temp.coracle_query")
+        values = first[0] if first else [None] * len(columns)
+        return [
+            column if column.type_name else replace(column, type_name=_STORAGE.get(type(value), ""))
+            for column, value in zip(columns, values, strict=True)
+        ]
 
     async def server_now(self, conn: aiosqlite.Connection) -> int:
         """This machine's clock, to the millisecond, as SQLite tells it."""
@@ -154,6 +165,7 @@ class SqliteCursor(Cursor):
 
     def __init__(self, cursor: aiosqlite.Cursor) -> None:
         self._cursor = cursor
+        self.signature = tuple(item[0] for item in cursor.description or ())
 
     async def fetch(self, count: int) -> list[Any]:
         """The next rows."""
