@@ -25,6 +25,7 @@ from bench.contestants import Contestant, Job
 from bench.shapes import TABLE, Shape, last_ids
 
 _ASK_EVERY = 0.01
+_LOOK_EVERY = 5.0
 _TIMEOUT = 1800.0
 
 
@@ -127,9 +128,13 @@ async def _until(
     contestant: Contestant, connection: asyncpg.Connection, question: str, *arguments: Any
 ) -> None:
     prepared = await connection.prepare(question)
+    look_again = monotonic() + _LOOK_EVERY
     while not await prepared.fetchval(*arguments):
         if not contestant.running:
             raise TrialError(f"{contestant.title} ended\n{contestant.last_lines()}")
+        if monotonic() > look_again:
+            await _look_at_status(contestant)
+            look_again = monotonic() + _LOOK_EVERY
         await asyncio.sleep(_ASK_EVERY)
 
 
@@ -138,18 +143,38 @@ async def _rest_answers(port: int | None, begin: float) -> float | None:
     if port is None:
         return None
     while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(b"GET /connectors HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                line = await reader.readline()
-            finally:
-                writer.close()
-            if b" 200 " in line:
-                return monotonic() - begin
-        except OSError:
-            pass
+        status, _ = await _get(port, "/connectors")
+        if status == 200:
+            return monotonic() - begin
         await asyncio.sleep(_ASK_EVERY)
+
+
+async def _look_at_status(contestant: Contestant) -> None:
+    """A worker goes on when its task has failed: there is no use in waiting for the rows."""
+    if contestant.rest_port is None:
+        return
+    path = f"/connectors/{contestant.job.name}/status"
+    status, body = await _get(contestant.rest_port, path)
+    if status == 200 and b'"FAILED"' in body:
+        raise TrialError(f"{contestant.title} failed: {body.decode()}")
+
+
+async def _get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of a request to this machine; status 0 when nobody answers."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return 0, b""
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+    except OSError:
+        return 0, b""
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(maxsplit=2)
+    return (int(words[1]) if len(words) > 1 else 0), body
 
 
 async def _check(connection: asyncpg.Connection, records: int) -> None:

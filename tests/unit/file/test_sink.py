@@ -104,10 +104,10 @@ PERSON = struct({"id": INT32, "name": OPTIONAL_STRING, "tags": array(STRING)})
         (map_of(STRING, FLOAT64), {"k": 1.0}, "{k=1.0}"),
         (BYTES, b"raw", "raw"),
         (decimal(2), Decimal("1.50"), "1.50"),
-        (TIMESTAMP_SCHEMA, 1_500, "1970-01-01T00:00:01.500Z"),
+        (TIMESTAMP_SCHEMA, 1_500, "Thu Jan 01 00:00:01 UTC 1970"),
         (TIMESTAMP_SCHEMA, 2**62, str(2**62)),
-        (DATE_SCHEMA, 1, "1970-01-02"),
-        (TIME_SCHEMA, 61_000, "00:01:01.000"),
+        (DATE_SCHEMA, 20_500, "Mon Feb 16 00:00:00 UTC 2026"),
+        (TIME_SCHEMA, 61_000, "Thu Jan 01 00:01:01 UTC 1970"),
         # As jshell prints them: String.valueOf(0.1f), …
         (FLOAT32, 0.10000000149011612, "0.1"),
         (FLOAT32, 16777216.0, "1.6777216E7"),

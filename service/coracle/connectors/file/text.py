@@ -4,9 +4,9 @@
 Connect's values gives: ``Struct{id=1,name=x}`` for a struct (null fields left out), ``{a=1, b=2}``
 for a map, ``[1, 2]`` for an array, ``null``, ``true``, ``1.0E10``.
 
-Where Java would print an object's address (bytes), the bytes are printed as UTF-8 text instead;
-dates and times, which Java prints in the worker's own time zone and locale, are printed as ISO 8601
-in UTC.
+Dates and times are ``java.util.Date`` there and print as ``Thu Jan 01 00:00:00 UTC 1970`` on a
+worker in UTC. Where Java would print an object's address (bytes), the bytes are printed as UTF-8
+text.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from coracle.api.schema import DATE, TIME, TIMESTAMP
 
 Printer = Callable[[Any], str]
 
+_DAY = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -132,23 +133,17 @@ def _shortest_float32(value: float) -> str:
     return repr(single)
 
 
-def _timestamp(value: int) -> str:
+def _date(milliseconds: int) -> str:
+    """``java.util.Date.toString`` in UTC; the bare number beyond the years that datetime knows."""
     try:
-        moment = _EPOCH + timedelta(milliseconds=value)
-    except OverflowError:  # beyond the years that datetime knows
-        return str(value)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _date(value: int) -> str:
-    try:
-        return (_EPOCH + timedelta(days=value)).date().isoformat()
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        return str(value)
+        return str(milliseconds)
+    return f"{moment:%a %b %d %H:%M:%S} UTC {moment.year}"
 
 
-def _time(value: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=value)).time().isoformat(timespec="milliseconds")
-
-
-_LOGICAL: dict[str, Printer] = {TIMESTAMP: _timestamp, DATE: _date, TIME: _time}
+_LOGICAL: dict[str, Printer] = {
+    TIMESTAMP: _date,
+    TIME: _date,
+    DATE: lambda days: _date(days * _DAY),
+}
