@@ -178,6 +178,10 @@ class BatchConsumer:
         """
         fetcher = self._consumer._fetcher
         self._raise_listener_error()
+        if not self._consumer.assignment():
+            # A topic that does not exist yet is looked for now and then, not at the next of the
+            # metadata refreshes that are minutes apart.
+            self._consumer._client.force_metadata_update()
         if not fetcher._records:
             waiter = fetcher._create_fetch_waiter()
             try:

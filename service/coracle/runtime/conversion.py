@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from coracle.api import (
     BatchError,
     Column,
+    ConnectError,
     Converter,
     DataError,
     Header,
@@ -23,7 +24,7 @@ from coracle.api import (
     Schema,
 )
 from coracle.kafka.produce import RawHeaders
-from coracle.runtime.failure import Stage
+from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.tolerance import Tolerance
 
 
@@ -90,6 +91,10 @@ async def deserialize(
             if not len(batch):
                 return batch
             continue
+        except ConnectError:
+            raise
+        except Exception as error:
+            raise StageError("Unhandled exception in error handler", stage, plugin) from error
         schemas, codes = _combine(topic, keys, values)
         return batch.with_(
             keys=keys.values, values=values.values, headers=headers, schemas=schemas, codes=codes
@@ -178,6 +183,10 @@ async def serialize(
         except BatchError as error:
             batch = tolerance.skip(batch, error, stage, plugin)
             continue
+        except ConnectError:
+            raise
+        except Exception as error:
+            raise StageError("Unhandled exception in error handler", stage, plugin) from error
         return _by_topic(batch, keys, values, headers)
     return []
 

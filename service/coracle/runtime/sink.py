@@ -39,6 +39,7 @@ from coracle.runtime.conversion import Converters, deserialize
 from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.shutdown import bounded
 from coracle.runtime.tolerance import Tolerance
+from coracle.runtime.transformation import transform
 from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
@@ -189,8 +190,10 @@ class SinkRun:
                 for batch in batches:
                     self.counts.sink_record_read_total += len(batch)
                     self.counts.bytes_read_total += batch.nbytes
-                    ready = self._transform(
-                        await deserialize(batch, self._converters, self._tolerance)
+                    ready = transform(
+                        await deserialize(batch, self._converters, self._tolerance),
+                        self._chain,
+                        self._tolerance,
                     )
                     if generation != self._generation:
                         break
@@ -200,14 +203,6 @@ class SinkRun:
             # Everything before the bad record is still delivered; then the put loop meets the
             # error.
             self._queue.fail(error)
-
-    def _transform(self, batch: RecordBatch) -> RecordBatch:
-        while len(batch):
-            try:
-                return self._chain.apply(batch)
-            except BatchError as error:
-                batch = self._tolerance.skip(batch, error, Stage.TRANSFORMATION, "")
-        return batch
 
     # -- putting ---------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from coracle.runtime.conversion import Converters, serialize
 from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.shutdown import bounded
 from coracle.runtime.tolerance import Tolerance
+from coracle.runtime.transformation import transform
 from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
@@ -236,7 +237,7 @@ class SourceRun:
 
     async def _send(self, batch: RecordBatch) -> None:
         offsets, size = batch.source_offsets, weight(batch)
-        batch = self._transform(batch)
+        batch = transform(batch, self._chain, self._tolerance)
         acknowledgements: list[tuple[str, asyncio.Future[Any]]] = []
         records = 0
         for columns in await serialize(batch, self._converters, self._tolerance):
@@ -264,14 +265,6 @@ class SourceRun:
         self._in_flight.append(_InFlight(acknowledgements, offsets, records, size))
         self._in_flight_bytes += size
         self._in_flight_changed.set()
-
-    def _transform(self, batch: RecordBatch) -> RecordBatch:
-        while len(batch):
-            try:
-                return self._chain.apply(batch)
-            except BatchError as error:
-                batch = self._tolerance.skip(batch, error, Stage.TRANSFORMATION, "")
-        return batch
 
     # -- acknowledgements and offsets ------------------------------------------------------------
 
