@@ -491,6 +491,9 @@ class _Writer:
                 write(indexes[:middle], part[:middle])
                 write(indexes[middle:], part[middle:])
             else:
+                if len(texts) == len(written):
+                    written[:] = texts
+                    return
                 for index, text in zip(indexes, texts, strict=True):
                     written[index] = text
 

@@ -117,6 +117,9 @@ def _float(schema: Schema, value: float) -> float:
         raise MismatchError(f"Invalid value for {label(schema)}: the number is too large") from None
 
 
+_SMALLEST_NORMAL_FLOAT32 = 2.0**-126
+
+
 def shortest_float32(value: float) -> float:
     """The double with the fewest digits among those that round to the same 32-bit float.
 
@@ -126,7 +129,8 @@ def shortest_float32(value: float) -> float:
         return value
     stored = struct.pack("<f", value)
     exact = struct.unpack("<f", stored)[0]
-    for digits in range(6, 9):
+    # Six digits always survive, but the smallest numbers of all do not have as many.
+    for digits in range(6 if abs(exact) >= _SMALLEST_NORMAL_FLOAT32 else 1, 9):
         short = float(f"{exact:.{digits}g}")
         try:
             if struct.pack("<f", short) == stored:
