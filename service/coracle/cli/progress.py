@@ -14,6 +14,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
+from coracle.runtime.context import connector_context
 from coracle.runtime.store import ConnectorStatus, State
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,9 @@ class Progress:
         self._shown[status.name] = line
         if self._console is None:
             log: Callable[..., None] = logger.error if has_failed(status) else logger.info
-            log("%s: %s", status.name, line)
+            context = connector_context.set(f"[{status.name}|worker] ")
+            log("%s", line)
+            connector_context.reset(context)
             return
         style = _STYLES[State.FAILED if has_failed(status) else status.state]
         when = (time.strftime("%H:%M:%S  "), "dim")

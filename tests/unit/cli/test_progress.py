@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from coracle.cli.progress import Progress, has_failed, summary
+from coracle.runtime.context import ConnectorContextFilter
 from coracle.runtime.store import ConnectorStatus, State, TaskStatus
 
 
@@ -14,6 +15,10 @@ def status(state: State, *tasks: State, trace: str = "") -> ConnectorStatus:
         for number, task in enumerate(tasks)
     ]
     return ConnectorStatus("orders", state, "w", "sink", "" if tasks else trace, tasks=each)
+
+
+def context_of(record: logging.LogRecord) -> str:
+    return record.__dict__["connector_context"]
 
 
 def test_summary() -> None:
@@ -41,10 +46,11 @@ def test_a_terminal_sees_each_change_once() -> None:
 
 def test_without_a_terminal_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(ConnectorContextFilter())
     progress = Progress(None)
     progress.changed(status(State.RUNNING))
     progress.changed(status(State.FAILED, trace="Why"))
-    assert [(each.levelname, each.message) for each in caplog.records] == [
-        ("INFO", "orders: RUNNING"),
-        ("ERROR", "orders: FAILED: Why"),
+    assert [(each.levelname, context_of(each), each.message) for each in caplog.records] == [
+        ("INFO", "[orders|worker] ", "RUNNING"),
+        ("ERROR", "[orders|worker] ", "FAILED: Why"),
     ]

@@ -94,7 +94,7 @@ def test_runs_files_until_a_signal(
     assert list(worker.configs) == ["a", "b"]
     assert worker.stopped
     assert worker.worker_id.startswith(f"{socket.gethostname()}:")
-    assert "a: RUNNING, 1 task RUNNING" in caplog.text
+    assert "RUNNING, 1 task RUNNING" in caplog.messages
     assert "REST API at http://localhost:" in caplog.text
     assert "SIGTERM received" in caplog.text
 
