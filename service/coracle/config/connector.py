@@ -12,20 +12,21 @@ https://kafka.apache.org/documentation/#sinkconnectconfigs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from coracle.api import (
     Config,
     ConfigError,
     ConfigErrors,
     ConfigSpec,
+    ConfigType,
     Connector,
     SinkConnector,
 )
-from coracle.api.config import to_text
+from coracle.api.config import parse_type, to_text
 from coracle.config import client_overrides, plugins, providers, topic_creation
 from coracle.config.connector_keys import COMMON, SINK, SOURCE, alias_spec
 from coracle.config.plugins import PluginKind
@@ -182,6 +183,14 @@ def texts(props: Mapping[str, Any]) -> dict[str, str]:
     return {to_text(name): to_text(value) for name, value in props.items()}
 
 
+# What stands below these prefixes depends on a list of aliases.
+_ALIAS_LISTS = {
+    "transforms": "transforms.",
+    "predicates": "predicates.",
+    "topic.creation.groups": topic_creation.PREFIX,
+}
+
+
 @dataclass(frozen=True)
 class Part:
     """Some keys that apply to a configuration, and what they parsed to.
@@ -240,7 +249,8 @@ class Reading:
         self._config = self._collect(spec)
         self._add_part(framework, self._config)
         self._transforms = self._read_transforms()
-        self._topic_creation = self._read_topic_creation() if self._kind == "source" else []
+        reads_into_kafka = cls is not None and self._kind == "source"
+        self._topic_creation = self._read_topic_creation() if reads_into_kafka else []
         own = [key for key in spec.keys if framework.get(key.name) is None]
         self._add_part(ConfigSpec(own, spec.prefixes), self._config)
         self._key_converter = self._read_converter("key.converter", PluginKind.CONVERTER)
@@ -270,15 +280,14 @@ class Reading:
         """
         if self.errors:
             raise ConfigErrors(self.errors)
-        plugins_read = (
-            self._connector,
-            self._key_converter,
-            self._value_converter,
-            self._header_converter,
-        )
-        if not all(plugins_read):
+        if not (
+            self._connector
+            and self._key_converter
+            and self._value_converter
+            and self._header_converter
+        ):
             raise ValueError("a configuration with open references is not for running")
-        class_name, connector_class = cast("tuple[str, type[Connector]]", self._connector)
+        class_name, connector_class = self._connector
         return ConnectorConfig(
             name=self._config["name"],
             kind=self._kind,
@@ -287,9 +296,9 @@ class Reading:
             connector_class=connector_class,
             config=self._config,
             tasks_max=self._config["tasks.max"],
-            key_converter=cast("PluginConfig", self._key_converter),
-            value_converter=cast("PluginConfig", self._value_converter),
-            header_converter=cast("PluginConfig", self._header_converter),
+            key_converter=self._key_converter,
+            value_converter=self._value_converter,
+            header_converter=self._header_converter,
             transforms=self._transforms,
             producer=self._client("producer"),
             consumer=self._client("consumer"),
@@ -325,14 +334,21 @@ class Reading:
             self.errors.append(_wrong_class(kind, class_key, name, error))
             return None
 
+    def _aliases(self, list_key: str) -> list[str]:
+        """The aliases in a list, once each; the list's own declaration reports what is wrong."""
+        if list_key in self._unknown:
+            return []
+        listed = parse_type(list_key, self._values.get(list_key, ""), ConfigType.LIST)
+        return [alias for alias in dict.fromkeys(listed) if alias]
+
     def _read_transforms(self) -> list[TransformConfig]:
         transforms = {
             alias: self._read_alias(PluginKind.TRANSFORM, "transforms", alias)
-            for alias in _distinct(self._config["transforms"])
+            for alias in self._aliases("transforms")
         }
         predicates = {
             alias: self._read_alias(PluginKind.PREDICATE, "predicates", alias)
-            for alias in _distinct(self._config["predicates"])
+            for alias in self._aliases("predicates")
         }
         chain: list[TransformConfig] = []
         for alias, (plugin, settings) in transforms.items():
@@ -408,7 +424,7 @@ class Reading:
             )
             for error in errors
         ]
-        return PluginConfig(*found, config) if found and config else None
+        return None if found is None or config is None else PluginConfig(*found, config)
 
     def _read_topic_creation(self) -> list[TopicCreationGroup]:
         if not any(name.startswith(topic_creation.PREFIX) for name in self._values):
@@ -418,6 +434,7 @@ class Reading:
                 "topic.creation. settings have no effect: the worker's topic.creation.enable is "
                 "false"
             )
+            self._add_part(_any_key(ConfigSpec([])), Config({}, {}), topic_creation.PREFIX)
             return []
         default = self._read_topic_group(topic_creation.DEFAULT_GROUP, None)
         self.warnings += [
@@ -427,7 +444,7 @@ class Reading:
         ]
         aliases = [
             alias
-            for alias in _distinct(self._config["topic.creation.groups"])
+            for alias in self._aliases("topic.creation.groups")
             if alias != topic_creation.DEFAULT_GROUP
         ]
         groups = {alias: self._read_topic_group(alias, default) for alias in aliases}
@@ -473,6 +490,9 @@ class Reading:
     def _is_known(self, name: str) -> bool:
         if name.startswith(client_overrides.PREFIXES):
             return True
+        list_key = next((key for key in _ALIAS_LISTS if name.startswith(_ALIAS_LISTS[key])), None)
+        if list_key in self._unknown:
+            return True
         return any(
             name.startswith(part.prefix) and part.spec.knows(name.removeprefix(part.prefix))
             for part in self.parts
@@ -484,7 +504,7 @@ class Reading:
                 return f"{name} has no effect without {class_key}: the worker's converter is used"
         for list_key in ("transforms", "predicates"):
             alias = name.removeprefix(f"{list_key}.").partition(".")[0]
-            if name.startswith(f"{list_key}.") and alias not in self._config[list_key]:
+            if name.startswith(f"{list_key}.") and alias not in self._aliases(list_key):
                 return f"{name} has no effect: {alias} is not listed in {list_key}"
         known = [
             part.prefix + key.name
@@ -513,8 +533,3 @@ def _wrong_class(kind: PluginKind, class_key: str, name: str, error: ConfigError
 def _any_key(spec: ConfigSpec) -> ConfigSpec:
     """The keys of a spec where others are welcome or cannot be told."""
     return ConfigSpec(spec.keys, ("",))
-
-
-def _distinct(aliases: Iterable[str]) -> list[str]:
-    """The aliases once each, without empty ones, which are reported elsewhere."""
-    return [alias for alias in dict.fromkeys(aliases) if alias]

@@ -208,14 +208,17 @@ class Resolved:
     Attributes:
         values: every setting; treat those of ``referenced`` as secrets.
         referenced: the keys whose value holds something a provider supplied.
+        secrets: what providers supplied.
     """
 
     values: dict[str, str] = field(repr=False)
     referenced: frozenset[str]
+    secrets: frozenset[str] = field(repr=False)
 
     def redact(self, errors: Iterable[ConfigError]) -> list[ConfigError]:
         """The same errors, none of which quotes a value that a provider supplied."""
-        secrets = [self.values[name] for name in self.referenced if len(self.values[name]) > 2]
+        # One or two characters occur everywhere: hiding them would hide the message, not the value.
+        secrets = [secret for text in self.secrets if len(secret := text.strip()) > 2]
 
         def redacted(error: ConfigError) -> ConfigError:
             if error.field in self.referenced:
@@ -238,9 +241,10 @@ def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -
     """Replace all references to known providers, once: what comes back is not looked at again.
 
     Raises:
-        ConfigErrors: with every reference that leads nowhere, naming key, provider, path and key.
+        ConfigErrors: with every reference that fails, naming key, provider, path and key.
     """
     errors: list[ConfigError] = []
+    secrets: set[str] = set()
 
     def replaced(name: str, text: str) -> str:
         def value_of(match: re.Match[str]) -> str:
@@ -248,11 +252,13 @@ def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -
             if provider not in providers:
                 return match[0]
             try:
-                return providers[provider].get(path, key)
+                value = providers[provider].get(path, key)
+                secrets.add(value)
+                return value
             except ConfigError as error:
                 errors.append(
                     ConfigError(
-                        f"The reference {match[0]} in configuration {name} leads nowhere: "
+                        f"The reference {match[0]} in configuration {name} cannot be resolved: "
                         f"{error.message.rstrip('.')}.",
                         field=name,
                         code="missing",
@@ -266,7 +272,7 @@ def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -
     values = {name: replaced(name, text) for name, text in props.items()}
     if errors:
         raise ConfigErrors(errors)
-    return Resolved(values, referenced(props, providers.keys()))
+    return Resolved(values, referenced(props, providers.keys()), frozenset(secrets))
 
 
 def referenced(props: Mapping[str, str], providers: AbstractSet[str]) -> frozenset[str]:

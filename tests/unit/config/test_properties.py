@@ -7,7 +7,8 @@ from coracle.config import properties
 def test_the_grammar_is_javas():
     text = (
         b"# comment\n! comment\n\nplain=value\ncolon: value\nblank value\n  indented = value \n"
-        b"long = a,\\\n       b\nescaped\\ key\\:x = tab\\there\nempty=\nunicode=\\u00fc\nplain=last\n"
+        b"long = a,\\\n       b\n"
+        b"escaped\\ key\\:x = tab\\there\nempty=\nunicode=\\u00fc\nplain=last\n"
         b"windows=C:\\\\dir\r\nno.newline=end"
     )
     assert properties.parse(text, "x") == {
