@@ -170,6 +170,15 @@ class BatchConsumer:
         """The partitions that are ours now."""
         return frozenset(Partition(p.topic, p.partition) for p in self._consumer.assignment())
 
+    def look_for_topics(self) -> None:
+        """Ask Kafka whether topics that were missing exist now; it is asked seldom otherwise.
+
+        Raises:
+            ConnectError: when a rebalance callback failed.
+        """
+        self._raise_listener_error()
+        self._consumer._client.force_metadata_update()
+
     async def wait(self, timeout: float) -> None:
         """Wait until something was fetched, for at most ``timeout`` seconds.
 
@@ -178,10 +187,6 @@ class BatchConsumer:
         """
         fetcher = self._consumer._fetcher
         self._raise_listener_error()
-        if not self._consumer.assignment():
-            # A topic that does not exist yet is looked for now and then, not at the next of the
-            # metadata refreshes that are minutes apart.
-            self._consumer._client.force_metadata_update()
         if not fetcher._records:
             waiter = fetcher._create_fetch_waiter()
             try:

@@ -180,7 +180,9 @@ class SinkRun:
         try:
             while True:
                 await self._resumed.wait()
-                await self._opened.wait()
+                if not await _happens(self._opened, _IDLE_SECONDS):
+                    self._consumer.look_for_topics()
+                    continue
                 await self._queue.wait_for_room()
                 generation = self._generation
                 batches = self._consumer.take(CONVERT_BYTES)
@@ -231,7 +233,7 @@ class SinkRun:
                 attempt += 1
                 delay = self._tolerance.delay(attempt) if error.after is None else error.after
                 logger.warning("put failed and is repeated in %.1f s: %s", delay, error)
-                if await self._interrupted(delay):
+                if await _happens(self._revoking, delay):
                     return False
             except BatchError as error:
                 pending = self._without_bad(pending, error)
@@ -247,13 +249,6 @@ class SinkRun:
             else:
                 self.counts.sink_record_send_total += sum(map(len, pending))
                 break
-        return True
-
-    async def _interrupted(self, delay: float) -> bool:
-        try:
-            await asyncio.wait_for(self._revoking.wait(), delay)
-        except TimeoutError:
-            return False
         return True
 
     def _without_bad(self, pending: list[RecordBatch], error: BatchError) -> list[RecordBatch]:
@@ -309,6 +304,15 @@ class SinkRun:
             await self._sink.open(frozenset(partitions))
             self._opened.set()
         logger.info("assigned %d partitions", len(partitions))
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    """Whether an event is set within this time."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _durable_positions(

@@ -241,3 +241,23 @@ async def test_a_group_survives_its_broker(kafka: Kafka) -> None:
         await producer.send_and_wait(topic, b"again")
         await producer.stop()
         await running.until(lambda: "again" in running.sink.written, seconds=60)
+
+
+async def test_a_topic_that_appears_later_is_found_within_seconds(kafka: Kafka) -> None:
+    topic = f"later-{id(kafka)}"
+    async with RunningSink(kafka, topic) as running:
+        await asyncio.sleep(1)
+        kafka.topic(topic)
+        await produce(kafka, topic, numbers(3))
+        await running.until(lambda: len(running.sink.written) == 3, seconds=8)
+
+
+async def test_a_sink_that_cannot_open_fails_its_task(kafka: Kafka) -> None:
+    topic = kafka.new_topic()
+
+    class Closed(Recorder):
+        async def open(self, partitions) -> None:
+            raise ValueError("no such bucket")
+
+    async with RunningSink(kafka, topic, sink=Closed()) as running:
+        assert "no such bucket" in str(await running.failure())
