@@ -1,6 +1,7 @@
 """What a sink task promises, on a real broker: order, commits, retries, errors, rebalances, stops."""
 
 import asyncio
+import secrets
 import time
 
 import aiokafka
@@ -244,10 +245,9 @@ async def test_a_group_survives_its_broker(kafka: Kafka) -> None:
 
 
 async def test_a_topic_that_appears_later_is_found_within_seconds(kafka: Kafka) -> None:
-    topic = f"later-{id(kafka)}"
+    topic = f"later-{secrets.token_hex(4)}"
     async with RunningSink(kafka, topic) as running:
         await asyncio.sleep(1)
-        kafka.topic(topic)
         await produce(kafka, topic, numbers(3))
         await running.until(lambda: len(running.sink.written) == 3, seconds=8)
 
