@@ -106,8 +106,6 @@ async def _start(
     for each in checked:
         if (definition := each.definition) is None:
             continue
-        for warning in each.warnings:
-            logger.warning("%s: %s: %s", each.path, each.name, warning)
         await worker.create(
             definition.name, definition.config, TargetState(definition.initial_state)
         )
