@@ -18,6 +18,15 @@ Role = Literal["producer", "consumer", "admin"]
 
 PREFIXES = ("producer.override.", "consumer.override.", "admin.override.")
 
+_POLICY_CLASS = "org.apache.kafka.connect.connector.policy.{}ConnectorClientConfigOverridePolicy"
+_SHORT_NAMES = {
+    name: short
+    for short in ("All", "None", "Principal", "Allowlist")
+    for name in (short, _POLICY_CLASS.format(short))
+}
+POLICIES = tuple(_SHORT_NAMES)
+"""The names of policies: short ones and those of Kafka Connect's classes."""
+
 _PRINCIPAL = ("sasl.jaas.config", "sasl.mechanism", "security.protocol")
 
 
@@ -32,9 +41,7 @@ def check(
         connector: the connector's name, for messages.
         kind: a sink's consumer group must not be the worker's own.
     """
-    # Java class names of policies are as good as their short names.
-    policy = worker["connector.client.config.override.policy"].rpartition(".")[2]
-    policy = policy.removesuffix("ConnectorClientConfigOverridePolicy")
+    policy = _SHORT_NAMES[worker["connector.client.config.override.policy"]]
     allowed = {"None": (), "Principal": _PRINCIPAL}.get(
         policy, worker["connector.client.config.override.allowlist"]
     )

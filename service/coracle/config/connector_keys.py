@@ -121,7 +121,12 @@ def _plugin_version(name: str, order: int, what: str) -> ConfigKey:
         _STRING,
         None,
         f"Version of the {what} to use. One version of each is installed, so this has no effect.",
-        (COMMON_GROUP, order, Width.MEDIUM, f"{what.capitalize()} version"),
+        (
+            COMMON_GROUP,
+            order,
+            Width.MEDIUM if what == "connector" else Width.SHORT,
+            f"{what.capitalize()} version",
+        ),
         _MEDIUM if what == "connector" else _LOW,
     )
 

@@ -15,8 +15,9 @@ from typing import Any
 from coracle.api import ConfigError, ConfigErrors, ConfigKey, ConfigType
 from coracle.api.config import to_text
 from coracle.config import plugins, providers
-from coracle.config.connector import Part, Reading, literal_references, texts
+from coracle.config.connector import texts
 from coracle.config.plugins import PluginKind
+from coracle.config.reading import Part, Reading, literal_references
 from coracle.config.worker import WorkerConfig
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
 from coracle.api import (
     Config,
@@ -29,7 +28,7 @@ from coracle.api import (
     Range,
 )
 from coracle.api.config import invalid
-from coracle.config import properties, providers
+from coracle.config import client_overrides, properties, providers
 
 _HIGH, _MEDIUM, _LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
 _BOOLEAN, _STRING, _CLASS = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.CLASS
@@ -206,6 +205,7 @@ WORKER_SPEC = ConfigSpec(
             "Which producer.override., consumer.override. and admin.override. settings connectors "
             "may have: All, None, Principal, or those of the Allowlist.",
             _MEDIUM,
+            OneOf(client_overrides.POLICIES),
         ),
         ConfigKey(
             "connector.client.config.override.allowlist",
@@ -286,7 +286,7 @@ WORKER_SPEC = ConfigSpec(
         "header.converter.",
     ),
 )
-"""Every worker setting that does something here, with its default."""
+"""The worker's settings with their defaults."""
 
 _SECURITY = ("security.", "sasl.", "ssl.")
 
@@ -329,6 +329,9 @@ _MISSED = {
     "offset.storage.file.filename": "offsets live in the Kafka topic {topic}, not in a file",
     "rest.extension.classes": "REST extensions are Java classes and are not loaded",
     "metric.reporters": "metrics reporters are Java classes and are not loaded",
+    "access.control.allow.origin": "cross-origin headers are not sent yet",
+    "access.control.allow.methods": "cross-origin headers are not sent yet",
+    "admin.listeners": "there are no listeners for administration yet",
     "response.http.headers.config": "the REST API does not set additional headers",
 }
 
@@ -349,7 +352,7 @@ class WorkerConfig:
     warnings: list[str]
     providers: Mapping[str, providers.ConfigProvider] = field(repr=False)
 
-    def client(self, role: Literal["producer", "consumer", "admin"]) -> dict[str, str]:
+    def client(self, role: client_overrides.Role) -> dict[str, str]:
         """The settings of every Kafka client of one role: brokers, security, then ``<role>.*``.
 
         Kafka Connect gives a worker's top-level security settings to its own clients only and
@@ -423,6 +426,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _warnings(props: Mapping[str, str], config: Config) -> Iterable[str]:
     known = [key.name for key in WORKER_SPEC.keys]
+    if config["exactly.once.source.support"].lower() != "disabled":
+        yield "exactly.once.source.support has no effect yet: sources deliver at least once"
     for name in props:
         if name in _MISSED:
             yield f"{name} is ignored: " + _MISSED[name].format(
