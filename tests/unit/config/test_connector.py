@@ -555,6 +555,12 @@ def test_a_worker_may_leave_new_topics_to_the_broker():
             "predicates.ghost.type has no effect: ghost is not listed in predicates",
         ),
         (
+            "topic.creation.ghost.partitions",
+            "1",
+            "topic.creation.ghost.partitions has no effect: ghost is not listed in "
+            "topic.creation.groups",
+        ),
+        (
             "value.converter.schemas.enable",
             "false",
             "value.converter.schemas.enable has no effect without value.converter: the worker's "

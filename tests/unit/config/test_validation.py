@@ -1,4 +1,6 @@
+import csv
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -61,39 +63,33 @@ def test_groups_come_in_kafkas_order(worker):
     ]
 
 
-def test_the_frameworks_keys_are_kafkas(worker):
-    """Names, groups and orders as ``SourceConnectorConfig.configDef()`` of 4.3.1 has them."""
-    keys = [
-        (value.key.name, value.key.group, value.key.order, value.key.type.value)
-        for value in validate(SOURCE, worker).configs
-        if value.key
-    ]
-    assert keys[:24] == [
-        ("name", "Common", 1, "STRING"),
-        ("connector.class", "Common", 2, "STRING"),
-        ("connector.plugin.version", "Common", 3, "STRING"),
-        ("tasks.max", "Common", 4, "INT"),
-        ("tasks.max.enforce", "Common", 5, "BOOLEAN"),
-        ("key.converter", "Common", 6, "CLASS"),
-        ("key.converter.plugin.version", "Common", 7, "STRING"),
-        ("value.converter", "Common", 8, "CLASS"),
-        ("value.converter.plugin.version", "Common", 9, "STRING"),
-        ("header.converter", "Common", 10, "CLASS"),
-        ("header.converter.plugin.version", "Common", 11, "STRING"),
-        ("transforms", "Transforms", 12, "LIST"),
-        ("predicates", "Predicates", 13, "LIST"),
-        ("config.action.reload", "Common", 14, "STRING"),
-        ("errors.retry.timeout", "Error Handling", 1, "LONG"),
-        ("errors.retry.delay.max.ms", "Error Handling", 2, "LONG"),
-        ("errors.tolerance", "Error Handling", 3, "STRING"),
-        ("errors.log.enable", "Error Handling", 4, "BOOLEAN"),
-        ("errors.log.include.messages", "Error Handling", 5, "BOOLEAN"),
-        ("topic.creation.groups", "Topic Creation", 1, "LIST"),
-        ("exactly.once.support", "Exactly Once Support", 2, "STRING"),
-        ("transaction.boundary", "Exactly Once Support", 3, "STRING"),
-        ("transaction.boundary.interval.ms", "Exactly Once Support", 4, "LONG"),
-        ("offsets.storage.topic", "offsets.topic", 1, "STRING"),
-    ]
+@pytest.mark.parametrize(("kind", "props"), [("source", SOURCE), ("sink", SINK)])
+def test_the_frameworks_keys_are_kafkas(worker, kind, props):
+    """``connector_keys.tsv`` is what Kafka Connect 4.3.1 printed, see ``ConnectorKeys.java``."""
+    with (Path(__file__).parent / "connector_keys.tsv").open() as file:
+        expected = [row for row in csv.DictReader(file, delimiter="\t") if row.pop("of") == kind]
+    keys = [value.key for value in validate(props, worker).configs[: len(expected)]]
+    assert [
+        {
+            "name": key.name,
+            "type": key.type.value,
+            "default": default_text(key),
+            "importance": key.importance.value,
+            "group": key.group,
+            "order": str(key.order),
+            "width": key.width.value,
+            "display": key.display_name,
+        }
+        for key in keys
+    ] == expected
+
+
+def default_text(key):
+    if key.required:
+        return "REQUIRED"
+    if isinstance(key.default, bool | None):
+        return {None: "null", True: "true", False: "false"}[key.default]
+    return str(key.default)
 
 
 def test_keys_below_a_prefix_are_declared_under_their_whole_name(worker):

@@ -137,6 +137,18 @@ def test_all_wrong_values_are_reported_with_the_file(tmp_path):
     ]
 
 
+def test_an_unknown_override_policy_is_refused():
+    with pytest.raises(ConfigErrors, match=r"connector\.client\.config\.override\.policy: must"):
+        load_worker(None, {"connector.client.config.override.policy": "com.example.Mine"})
+
+
+def test_exactly_once_is_not_promised():
+    worker = load_worker(None, {"exactly.once.source.support": "enabled"})
+    assert worker.warnings == [
+        "exactly.once.source.support has no effect yet: sources deliver at least once"
+    ]
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"There is no file .*nope\.properties\."):
         load_worker(tmp_path / "nope.properties")
