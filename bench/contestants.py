@@ -126,7 +126,14 @@ class Coracle(Worker):
         """``coracle run``."""
         program = Path(sys.executable).with_name("coracle")
         worker = ["--worker", str(self._write_worker())]
-        return [str(program), "run", str(self._write_connector()), *worker]
+        return [
+            str(program),
+            "run",
+            str(self._write_connector()),
+            *worker,
+            "--log-level",
+            "warning",
+        ]
 
     def connector(self) -> Mapping[str, str]:
         """Confluent's keys."""
