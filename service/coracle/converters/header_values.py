@@ -276,7 +276,11 @@ def to_text(schema: Schema | None, value: Any) -> str:
     Raises:
         DataError: for what has no text, such as dates beyond the years 1 to 9999.
     """
-    return value if isinstance(value, str) else _embedded(schema, value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    return _embedded(schema, value)
 
 
 def _embedded(schema: Schema | None, value: Any) -> str:
@@ -295,7 +299,7 @@ def _embedded(schema: Schema | None, value: Any) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, bytes | bytearray | memoryview):
-        return b64encode(value).decode()
+        return f'"{b64encode(value).decode()}"'
     if isinstance(value, list | tuple):
         element = schema.values if schema is not None else None
         return f"[{','.join(_embedded(element, item) for item in value)}]"

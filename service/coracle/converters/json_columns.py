@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import orjson
@@ -106,6 +107,7 @@ _KINDS = {
     bool: "a boolean",
     int: "an integer",
     float: "a number",
+    Decimal: "a decimal number",
     str: "a string",
     list: "an array",
     dict: "an object",
