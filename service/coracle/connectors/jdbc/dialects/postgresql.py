@@ -316,20 +316,26 @@ WITH RECURSIVE chain AS (
   SELECT b.attnum, t.typbasetype, CASE t.typtypmod WHEN -1 THEN b.typmod ELSE t.typtypmod END,
          b.notnull OR t.typnotnull
   FROM chain b JOIN pg_catalog.pg_type t ON t.oid = b.typid AND t.typtype = 'd'
+), elements AS (
+  SELECT c.attnum, e.oid AS typid, c.typmod
+  FROM chain c JOIN pg_catalog.pg_type e ON e.typarray = c.typid
+  UNION ALL
+  SELECT b.attnum, t.typbasetype, CASE t.typtypmod WHEN -1 THEN b.typmod ELSE t.typtypmod END
+  FROM elements b JOIN pg_catalog.pg_type t ON t.oid = b.typid AND t.typtype = 'd'
 )
 SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod) AS declared, c.notnull,
        COALESCE(a.attnum = ANY(pk.conkey), false) AS primary_key,
        a.attidentity <> '' OR COALESCE(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false)
          AS auto_increment,
        d.adbin IS NOT NULL AS has_default, a.attgenerated <> '' AS generated,
-       c.typmod, t.oid, t.typtype::text AS typtype, e.oid AS element_oid,
-       CASE e.typtype WHEN 'd' THEN eb.typname ELSE e.typname END AS element_name,
-       e.typtype::text AS element_typtype, a.attndims
+       COALESCE(i.typmod, c.typmod) AS typmod, t.oid, t.typtype::text AS typtype,
+       i.typid AS element_oid, e.typname AS element_name, e.typtype::text AS element_typtype,
+       a.attndims
 FROM pg_catalog.pg_attribute a
 JOIN chain c ON c.attnum = a.attnum
 JOIN pg_catalog.pg_type t ON t.oid = c.typid AND t.typtype <> 'd'
-LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
-LEFT JOIN pg_catalog.pg_type eb ON eb.oid = e.typbasetype
+LEFT JOIN (elements i JOIN pg_catalog.pg_type e ON e.oid = i.typid AND e.typtype <> 'd')
+  ON i.attnum = a.attnum
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_constraint pk ON pk.conrelid = a.attrelid AND pk.contype = 'p'
 WHERE a.attrelid = to_regclass($1)

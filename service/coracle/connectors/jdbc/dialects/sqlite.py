@@ -5,6 +5,7 @@ Result codes: https://www.sqlite.org/rescode.html . ``sqlite_*`` tables are SQLi
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -44,9 +45,15 @@ class SqliteDialect(Dialect):
         if reading and not memory:
             # A file: URI keeps SQLite from creating an empty database where a path is mistyped.
             path = f"file:{quote_url(os.path.abspath(path))}?mode=rw"  # noqa: ASYNC240
-        return await aiosqlite.connect(
+        conn = aiosqlite.connect(
             path, isolation_level=None, timeout=timeout, uri=path.startswith("file:")
         )
+        try:
+            return await conn
+        except BaseException:
+            # Its thread still reports to the event loop, which may be about to close.
+            await asyncio.to_thread(conn._thread.join, 2)
+            raise
 
     async def close(self, conn: aiosqlite.Connection) -> None:
         """Close the file."""

@@ -41,6 +41,12 @@ class Reader:
         settings: the configuration.
         table: the table; ``None`` for the configured query.
         position: where to go on; completed by ``begin``.
+
+    Attributes:
+        topic: where its rows go.
+        position: how far all rows have been handed on.
+        due: when to open it next, on the event loop's clock. The caller's business.
+        is_open: whether ``next`` has not yet come to the end of what was opened.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Reader:
         self.topic = settings.topic_prefix + (table.name if table else "")
         self.position = position
         self.due = 0.0
+        self.is_open = False
         self._dialect = dialect
         self._settings = settings
         self._partition = QUERY_PARTITION if table is None else table_partition(table)
@@ -125,6 +132,7 @@ class Reader:
                 await self.open(conn)
                 return
         self._cursor = cursor
+        self.is_open = True
 
     async def _describe(self, conn: Any) -> list[Column]:
         """Learn the columns; returns the timestamp columns of the mode."""
@@ -226,15 +234,11 @@ class Reader:
 
     # Reading
 
-    @property
-    def is_open(self) -> bool:
-        """Whether rows of an earlier ``open`` are still to be handed on."""
-        return self._cursor is not None or self._at < len(self._buffer)
-
     async def next(self) -> RecordBatch | None:
         """The next batch, or ``None`` when the result is exhausted."""
         rows, ahead = await self._take()
         if not rows:
+            self.is_open = False
             return None
         values = self._layout.values(rows)
         self._advance(rows, ahead)
@@ -254,6 +258,7 @@ class Reader:
 
     def abandon(self) -> None:
         """Forget what was read and not handed on; the next ``open`` reads it again."""
+        self.is_open = False
         self._cursor = None
         self._buffer = []
         self._at = 0
