@@ -50,9 +50,8 @@ class BooleanConverter(Converter):
         """One byte for each boolean.
 
         Raises:
-            BatchError: with a ``DataError`` for every value of another type; for all of them when
-            the
-                schema has another type.
+            BatchError: with a ``DataError`` for every value of another type; for all of them
+                when the schema has another type.
         """
         if schema is not None and schema.type is not Type.BOOLEAN and values:
             error = DataError(f"Invalid schema type for BooleanConverter: {schema.type}.")

@@ -45,9 +45,8 @@ class ByteArrayConverter(Converter):
         """The bytes themselves.
 
         Raises:
-            BatchError: with a ``DataError`` for every value of another type; for all of them when
-            the
-                schema has another type.
+            BatchError: with a ``DataError`` for every value of another type; for all of them
+                when the schema has another type.
         """
         if schema is not None and schema.type is not Type.BYTES:
             error = DataError(

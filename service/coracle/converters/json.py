@@ -16,7 +16,7 @@ Differences from the JVM, all on the side of not altering data: see ``json_read`
 after the JSON value are an error instead of being ignored.
 
 Source: https://kafka.apache.org/43/javadoc/org/apache/kafka/connect/json/JsonConverter.html,
-KIP-558 (decimal.format), KIP-581 (replace.null.with.default), KIP-1054 (schema.content).
+KIP-481 (decimal.format), KIP-581 (replace.null.with.default), KIP-1054 (schema.content).
 """
 
 from __future__ import annotations
@@ -145,13 +145,11 @@ class JsonConverter(Converter):
     async def from_connect(
         self, topic: str, schema: Schema | None, values: Sequence[Any]
     ) -> list[bytes | None]:
-        """Serialize; ``None`` without a schema stays ``None``, with an optional one it is JSON's
-        null.
+        """Serialize; ``None`` without a schema stays ``None``, with an optional one it is ``null``.
 
         Raises:
             BatchError: with a ``DataError`` for every value that contradicts the schema or has no
-            form
-                in JSON.
+                form in JSON.
             DataError: when the schema itself cannot be written.
         """
         return self._writer.write(schema, values)
@@ -239,7 +237,7 @@ class _EnvelopeReader:
         for match in islice(_PAYLOAD.finditer(record), _FRAME_ATTEMPTS):
             try:
                 frame = self._frame(record[: match.end()])
-            except (DataError, MismatchError):
+            except (DataError, MismatchError, RecursionError):
                 return None
             if frame is not None:
                 return frame
@@ -321,12 +319,17 @@ class _EnvelopeReader:
         envelope = _parse(exact_loads, record)
         if not _is_envelope(envelope):
             raise DataError(_ENVELOPE_EXPECTED)
-        schema = self._schema(envelope)
+        try:
+            schema = self._schema(envelope)
+            payloads = self._payloads_of(schema)
+        except MismatchError as error:
+            raise DataError(f"The schema makes no sense: {error}") from None
+        except RecursionError:
+            raise DataError("The schema is nested too deeply") from None
         if schema is None:
             # Without a schema fractions are floats, which exact_loads does not make.
             return None, _parse(orjson.loads, record)["payload"]
         try:
-            payloads = self._payloads_of(schema)
             return payloads.schema, payloads.check(envelope["payload"])
         except MismatchError as error:
             raise _contradiction(error) from None

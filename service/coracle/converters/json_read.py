@@ -13,7 +13,7 @@ Where the JVM silently makes something else of a wrong value (0 of ``"x"`` for a
 for an int8, null of 5 for a string), the record is refused. ``"NaN"``, ``"Infinity"`` and
 ``"-Infinity"``, which the JVM writes for such floats and reads as 0.0, are read as what they say.
 
-Source: ``org.apache.kafka.connect.json.JsonConverter``, KIP-558 (decimal.format) and the behaviour
+Source: ``org.apache.kafka.connect.json.JsonConverter``, KIP-481 (decimal.format) and the behaviour
 of Kafka Connect 4.3.
 """
 

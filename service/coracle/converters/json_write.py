@@ -4,8 +4,9 @@ The mirror image of ``json_read``: the same columns, the same checks (a value th
 not allow is refused, never bent), and no copy of a struct whose fields need no translation. Values
 are never changed in place: they belong to the caller.
 
-Texts are those of the JVM's JsonConverter with one exception: a float has the shortest digits that
-mean it, but ``10000000000.0`` where Java writes ``1.0E10``; the number is the same.
+Texts are those of the JVM's JsonConverter, byte for byte, with two exceptions that mean the same: a
+float is ``10000000000.0`` where Java writes ``1.0E10``, and escapes of control characters have small
+hexadecimal digits (``\\u001f``).
 
 Source: ``org.apache.kafka.connect.json.JsonConverter`` and the behaviour of Kafka Connect 4.3.
 """
@@ -334,7 +335,10 @@ def dump_schemaless(values: list[Any]) -> list[bytes]:
     try:
         texts = dump(values)
     except MismatchError:
-        return dump([_schemaless(value) for value in values])
+        try:
+            return dump([_schemaless(value) for value in values])
+        except RecursionError:
+            raise MismatchError("The value is nested too deeply for JSON") from None
     # orjson writes NaN as null, so only a text with a null in it needs a second look.
     return [
         dump([_schemaless(value)])[0] if b"null" in text else text

@@ -87,8 +87,7 @@ class NumberConverter(Converter):
 
         Raises:
             BatchError: with a ``DataError`` for every value of another type or out of range; for
-            all
-                but ``None`` when the schema has another type.
+                all but ``None`` when the schema has another type.
         """
         if schema is not None and (
             schema.type is not self.schema.type or schema.name in (DATE, TIME, TIMESTAMP)

@@ -179,7 +179,10 @@ def test_values_round_trip(typed: tuple[Schema, Any]) -> None:
     schema, value = typed
     data = converter().from_connect_header("t", Header("h", schema, value))
     header = converter().to_connect_header("t", "h", data)
-    assert header.value == value
+    if schema == FLOAT64:  # 1.0E16 is read as an integer, which may have more digits than the float
+        assert float(header.value) == value
+    else:
+        assert header.value == value
     if schema.name:
         assert header.schema == schema
 

@@ -121,6 +121,19 @@ async def test_the_last_of_equal_keys_wins(text: bytes) -> None:
     assert [schema and schema.type for schema in column.schemas] == [Type.INT8]
 
 
+async def test_schemas_may_be_nested_as_deep_as_python_can_follow_and_no_deeper() -> None:
+    converter = configured(JsonConverter)
+    for depth, good in ((50, True), (450, False)):
+        schema = b'{"type":"array","items":' * depth + b'{"type":"int8"}' + b"}" * depth
+        data = [b'{"schema":%s,"payload":[]}' % schema] * 2
+        if good:
+            assert (await converter.to_connect("t", data)).values == [[], []]
+        else:
+            with pytest.raises(BatchError, match="nested too deeply") as caught:
+                await converter.to_connect("t", data)
+            assert list(caught.value.failures) == [0, 1]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=4),
     lambda inner: (

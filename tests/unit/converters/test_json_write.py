@@ -246,6 +246,14 @@ async def test_what_has_no_place_is_refused(schema: Schema | None, value: Any, w
         await write(schema, value, schemas_enable="false")
 
 
+async def test_values_nested_too_deeply_are_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    with pytest.raises(BatchError, match="nested too deeply"):
+        await write(None, deep)
+
+
 async def test_bad_values_are_named_and_no_others() -> None:
     values: list[Any] = list(range(30))
     values[4] = values[20] = "x"
