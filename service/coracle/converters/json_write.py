@@ -4,9 +4,9 @@ The mirror image of ``json_read``: the same columns, the same checks (a value th
 not allow is refused, never bent), and no copy of a struct whose fields need no translation. Values
 are never changed in place: they belong to the caller.
 
-Texts are those of the JVM's JsonConverter, byte for byte, with two exceptions that mean the same: a
-float is ``10000000000.0`` where Java writes ``1.0E10``, and escapes of control characters have small
-hexadecimal digits (``\\u001f``).
+Texts are those of the JVM's JsonConverter, byte for byte, with two exceptions that mean the same:
+a float is ``10000000000.0`` where Java writes ``1.0E10``, and the hexadecimal digits in escapes of
+control characters are small letters.
 
 Source: ``org.apache.kafka.connect.json.JsonConverter`` and the behaviour of Kafka Connect 4.3.
 """
