@@ -8,8 +8,7 @@ A call of ``put`` goes through them in this order:
     ordering    groups → the order in which they may be written                once per put
     structure   table → its real columns, created or altered if asked          once per schema
     encoding    values → what the driver takes for that column                 a column at a time
-    writers     rows → the database, each in its fastest way                   one statement per
-    group
+    writers     rows → the database, each in its fastest way                   a group at a time
 
 Nothing here runs per record in Python unless a column must be converted.
 """

@@ -248,8 +248,8 @@ _SINK_KEYS = ConfigSpec(
             ConfigType.STRING,
             "DB_TIMEZONE",
             "The zone in which a Connect Date, which is midnight UTC, becomes a day: that of "
-            "db.timezone, or UTC. With DB_TIMEZONE and a zone west of Greenwich the day before is stored, as "
-            "Confluent's connector does.",
+            "db.timezone, or UTC. With DB_TIMEZONE and a zone west of Greenwich the day before is "
+            "stored, as Confluent's connector does.",
             Importance.MEDIUM,
             OneOf(("DB_TIMEZONE", "UTC"), ignore_case=True),
             group=MAPPING,

@@ -8,9 +8,9 @@ cannot take are found here, before the database is asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -27,7 +27,8 @@ from coracle.connectors.jdbc.sinks.layout import (
 from coracle.connectors.jdbc.sinks.routing import Router
 
 
-class Slice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Slice:
     """Some records of a batch.
 
     Attributes:
@@ -71,17 +72,17 @@ class Group:
 
     def positions(self) -> list[int]:
         """The places of the records within the put."""
-        return [position for part in self.slices for position in part.positions()]
+        return list(self._in_order([part.positions() for part in self.slices]))
 
     @cached_property
     def values(self) -> Sequence[Any]:
         """The records' values."""
-        return self._concatenate([part.pick(part.batch.values) for part in self.slices])
+        return self._in_order([part.pick(part.batch.values) for part in self.slices])
 
     @cached_property
     def keys(self) -> Sequence[Any]:
         """The records' keys."""
-        return self._concatenate([part.pick(part.batch.keys) for part in self.slices])
+        return self._in_order([part.pick(part.batch.keys) for part in self.slices])
 
     def first(self) -> str:
         """Topic, partition and offset of the first record, for messages."""
@@ -91,6 +92,7 @@ class Group:
 
     def column(self, source: SinkField) -> list[Any]:
         """The raw values of one column. A field that a value lacks is ``None``."""
+        parts = self.slices
         match source.origin:
             case Origin.VALUE_FIELD:
                 return members(self.values, source.name)
@@ -101,21 +103,31 @@ class Group:
             case Origin.KEY:
                 return list(self.keys)
             case Origin.TOPIC:
-                return [topic for part in self.slices for topic in repeat(part.topic, len(part))]
+                return list(self._in_order([[part.topic] * len(part) for part in parts]))
             case Origin.PARTITION:
-                return [
-                    partition
-                    for part in self.slices
-                    for partition in repeat(_partition(part.batch), len(part))
-                ]
+                return list(
+                    self._in_order([[_partition(part.batch)] * len(part) for part in parts])
+                )
             case Origin.OFFSET:
-                return [offset for part in self.slices for offset in part.pick(part.batch.offsets)]
+                return list(self._in_order([part.pick(part.batch.offsets) for part in parts]))
 
-    @staticmethod
-    def _concatenate(columns: list[Sequence[Any]]) -> Sequence[Any]:
+    def _in_order(self, columns: list[Sequence[Any]]) -> Sequence[Any]:
+        """The slices' shares of a column, put together in record order."""
         if len(columns) == 1:
             return columns[0]
-        return [value for column in columns for value in column]
+        together = [value for column in columns for value in column]
+        return together if self._sequence is None else [together[i] for i in self._sequence]
+
+    @cached_property
+    def _sequence(self) -> list[int] | None:
+        """The record order; ``None`` when slices follow each other.
+
+        They do not when records of one batch have schemas that differ in what does not matter here.
+        """
+        if all(one.batch is not other.batch for one, other in pairwise(self.slices)):
+            return None
+        places = [place for part in self.slices for place in part.positions()]
+        return sorted(range(len(places)), key=places.__getitem__)
 
 
 def members(structs: Sequence[Any], name: str) -> list[Any]:
@@ -197,10 +209,10 @@ class Gatherer:
         nulls = [index for index in every if batch.values[index] is None]
         others = [index for index in every if batch.values[index] is not None]
         parts: list[tuple[Layout | DataError | None, Slice]] = [
-            (kind.delete, whole._replace(indexes=nulls))
+            (kind.delete, replace(whole, indexes=nulls))
         ]
         if others:
-            parts.append((kind.write, whole._replace(indexes=others)))
+            parts.append((kind.write, replace(whole, indexes=others)))
         return parts
 
     def _lacks_key(self, part: Slice, schema: RecordSchema) -> bool:

@@ -3,9 +3,9 @@
 
 Both servers take many rows fastest in one INSERT. The literals are made here, a column at a time,
 instead of by the driver, a value at a time: that is several times quicker, the same with both
-drivers, and lets statements be cut to what ``max_allowed_packet`` lets through. Updates and deletes are inserted
-into a temporary table of the columns' own types and joined; where there may be no temporary tables
-they go row by row.
+drivers, and lets statements be cut to what ``max_allowed_packet`` lets through. Updates and deletes
+are inserted into a temporary table of the columns' own types and joined; where there may be no
+temporary tables they go row by row.
 
 The session's SQL mode is made strict, so that a value that does not fit is an error and not cut,
 which is Connector/J's default as well (``jdbcCompliantTruncation``), and backslashes escape.

@@ -17,6 +17,8 @@ class Router:
     def __init__(self, settings: SinkSettings, dialect: Dialect) -> None:
         self._settings = settings
         self._dialect = dialect
+        # PostgreSQL folds names that are not quoted; its catalogue has them as folded.
+        self._folds = not dialect.settings.quote and dialect.settings.kind == "postgresql"
         self._tables: dict[str, TableId] = {}
 
     def table(self, topic: str) -> TableId:
@@ -30,7 +32,10 @@ class Router:
         """
         table = self._tables.get(topic)
         if table is None:
-            table = self._tables[topic] = self._dialect.parse_table(self._name(topic))
+            table = self._dialect.parse_table(self._name(topic))
+            if self._folds:
+                table = self._dialect.table_id([part.lower() for part in table.parts])
+            self._tables[topic] = table
         return table
 
     def _name(self, topic: str) -> str:
