@@ -192,7 +192,7 @@ class MysqlDialect(Dialect):
         """An unbuffered result: the server sends as fast as rows are read, in one snapshot."""
         cursor = import_module(f"{self.driver}.cursors").SSCursor(conn)
         await cursor.execute(sql, tuple(args) or None)
-        return MysqlCursor(cursor)
+        return MysqlCursor(cursor, getattr(conn, "_transport", None))
 
     async def isolate(self, conn: Any, level: str) -> None:
         """Set the session's isolation level."""
@@ -305,19 +305,39 @@ class MysqlDialect(Dialect):
 
 
 class MysqlCursor(Cursor):
-    """An unbuffered result on its connection."""
+    """An unbuffered result on its connection.
 
-    def __init__(self, cursor: Any) -> None:
+    The server sends as fast as it is let. aiomysql stops reading from the socket when its buffer is
+    full; asyncmy reads on and buffers everything, so here its transport is paused while nobody
+    fetches.
+    """
+
+    def __init__(self, cursor: Any, transport: asyncio.ReadTransport | None) -> None:
         self._cursor = cursor
+        self._transport = transport
+        self._pause()
         self.signature = tuple((item[0], item[1], item[5]) for item in cursor.description or ())
 
     async def fetch(self, count: int) -> list[Any]:
         """The next rows."""
-        return await self._cursor.fetchmany(count)
+        self._resume()
+        try:
+            return await self._cursor.fetchmany(count)
+        finally:
+            self._pause()
 
     async def close(self) -> None:
         """Read to the end: the protocol knows no other way to be done with a result."""
+        self._resume()
         await self._cursor.close()
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
 
 def _error_number(error: BaseException) -> int | None:

@@ -157,7 +157,7 @@ class SqliteDialect(Dialect):
             return ErrorClass.DATA
         if isinstance(error, OverflowError):  # an integer of more than 64 bits
             return ErrorClass.DATA
-        if isinstance(error, ValueError) and "no active connection" in str(error):
+        if isinstance(error, ValueError) and "connection" in str(error).lower():
             return ErrorClass.CONNECTION
         return ErrorClass.PERMANENT
 
