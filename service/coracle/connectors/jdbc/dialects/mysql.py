@@ -16,7 +16,7 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -364,7 +364,6 @@ def _ssl_context(param: Callable[..., str | None]) -> ssl.SSLContext | None:
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_MICROSECOND = timedelta(microseconds=1)
 _FIRST_DAY = date(1, 1, 1).toordinal() - _EPOCH_ORDINAL
 
 
@@ -383,7 +382,8 @@ def _integer_decoders(zero_dates: str) -> dict[int, Callable[[str], int | None]]
 
     def micros(text: str) -> int | None:
         try:
-            return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+            span = datetime.fromisoformat(text) - _EPOCH
+            return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
         except ValueError:
             return invalid(text, _FIRST_DAY * 86_400_000_000)
 

@@ -6,7 +6,7 @@ over a column costs a fraction of a call per value; most columns need none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,7 @@ class Layout:
             for index, reading in enumerate(readings)
             if reading.convert is not None
         ]
+        self._structs = _struct_maker(self.names)
 
     def index(self, name: str) -> int | None:
         """The position of a column; its name counts exactly, else ignoring case."""
@@ -99,13 +100,24 @@ class Layout:
 
     def values(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """The rows as struct values."""
-        names = self.names
         if self._conversions:
             columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
             for index, convert in self._conversions:
                 columns[index] = convert(columns[index])
-            rows = zip(*columns, strict=True)  # type: ignore[assignment]
-        return [dict(zip(names, row)) for row in rows]  # noqa: B905
+            return self._structs(zip(*columns, strict=True))
+        return self._structs(rows)
+
+
+def _struct_maker(
+    names: Sequence[str],
+) -> Callable[[Iterable[Sequence[Any]]], list[dict[str, Any]]]:
+    """Rows → dicts, written out for these names: half the time of ``dict(zip(names, row))``."""
+    variables = [f"c{index}" for index in range(len(names))]
+    members = ", ".join(
+        f"{name!r}: {variable}" for name, variable in zip(names, variables, strict=True)
+    )
+    code = f"lambda rows: [{{{members}}} for {', '.join(variables)}, in rows]"
+    return eval(code, {})  # noqa: S307 - the names stand in it as string literals
 
 
 def row_bytes(rows: Sequence[Sequence[Any]]) -> int:

@@ -10,9 +10,8 @@ SQLite's functions take them: ISO text, integers as milliseconds since 1970, rea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -54,8 +53,8 @@ _DECLARED = {
 }
 _BITS = {Type.INT8: 8, Type.INT16: 16, Type.INT32: 32, Type.INT64: 64}
 _EPOCH = datetime(1970, 1, 1)
+_UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIX_EPOCH_JULIAN = 2440587.5
-_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
 def reading(column: Column, options: ReadOptions) -> Reading:
@@ -164,9 +163,11 @@ def _wall(value: Any) -> int:
         return value * 1000
     if isinstance(value, float):
         return round((value - _UNIX_EPOCH_JULIAN) * 86_400_000) * 1000
-    return (datetime.fromisoformat(value.strip()).replace(tzinfo=None) - _EPOCH) // timedelta(
-        microseconds=1
-    )
+    return _since_epoch(datetime.fromisoformat(value.strip()).replace(tzinfo=None) - _EPOCH)
+
+
+def _since_epoch(span: timedelta) -> int:
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
 def _micros(column: Column, options: ReadOptions) -> Callable[[Any], int]:
@@ -174,14 +175,12 @@ def _micros(column: Column, options: ReadOptions) -> Callable[[Any], int]:
     to_utc = options.clock.to_utc
 
     def micros(value: Any) -> int:
-        if isinstance(value, str):
-            text = value.strip()
-            if _ZONE.search(text):
-                moment = datetime.fromisoformat(text)
-                offset = (moment.utcoffset() or timedelta()) // timedelta(microseconds=1)
-                return _wall(text) - offset
-            return to_utc(_wall(text))
-        return _wall(value)
+        if not isinstance(value, str):
+            return _wall(value)
+        moment = datetime.fromisoformat(value.strip())
+        if moment.tzinfo is None:
+            return to_utc(_since_epoch(moment - _EPOCH))
+        return _since_epoch(moment - _UTC_EPOCH)
 
     def checked(value: Any) -> int:
         try:
