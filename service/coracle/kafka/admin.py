@@ -10,7 +10,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from coracle.api import ConnectError, RetriableError
+from coracle.api import ConnectError
+from coracle.kafka.security.connection import start
 from coracle.kafka.settings import admin_arguments
 
 logger = logging.getLogger(__name__)
@@ -32,12 +33,10 @@ class Admin:
     async def __aenter__(self) -> Admin:
         self._client = AIOKafkaAdminClient(**admin_arguments(self._props))
         try:
-            await self._client.start()
-        except KafkaError as error:
+            await start(self._client, self._props)
+        except ConnectError:
             await self._client.close()
-            raise RetriableError(
-                f"Cannot reach Kafka at {self._props.get('bootstrap.servers')}: {error}."
-            ) from error
+            raise
         return self
 
     async def __aexit__(

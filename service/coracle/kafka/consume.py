@@ -38,6 +38,7 @@ from aiokafka.errors import (
 
 from coracle.api import ConnectError, Header, RecordBatch, RecordSchema, RetriableError
 from coracle.api import TopicPartition as Partition
+from coracle.kafka.security.connection import start
 from coracle.kafka.settings import consumer_arguments
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ class BatchConsumer:
             pattern: a regular expression that whole topic names match.
 
         Raises:
-            ConnectError: when no broker answers or the credentials are refused.
+            RetriableError: when no broker answers.
+            ConnectError: when a broker refuses us.
         """
         arguments = {
             "auto_offset_reset": "earliest",
@@ -137,12 +139,7 @@ class BatchConsumer:
             max_poll_interval_ms=_UNLIMITED_MS,
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
-        try:
-            await self._consumer.start()
-        except KafkaError as error:
-            raise RetriableError(
-                f"Cannot reach Kafka at {self._props.get('bootstrap.servers')}: {error}."
-            ) from error
+        await start(self._consumer, self._props)
         fetcher = self._consumer._fetcher
         fetcher.__class__ = _BudgetFetcher
         fetcher.budget = self._budget
@@ -176,7 +173,7 @@ class BatchConsumer:
         Raises:
             ConnectError: when a rebalance callback failed.
         """
-        self._raise_listener_error()
+        self._raise_trouble()
         self._consumer._client.force_metadata_update()
 
     async def wait(self, timeout: float) -> None:
@@ -186,7 +183,7 @@ class BatchConsumer:
             ConnectError: when the group, the credentials or a rebalance callback failed.
         """
         fetcher = self._consumer._fetcher
-        self._raise_listener_error()
+        self._raise_trouble()
         if not fetcher._records:
             waiter = fetcher._create_fetch_waiter()
             try:
@@ -195,7 +192,7 @@ class BatchConsumer:
                 pass
             except KafkaError as error:
                 raise _connect_error(error) from error
-        self._raise_listener_error()
+        self._raise_trouble()
 
     def take(self, max_bytes: int) -> list[RecordBatch]:
         """What was fetched, at most about ``max_bytes`` of keys and values; empty when nothing was.
@@ -259,7 +256,9 @@ class BatchConsumer:
                 lags[Partition(*partition)] = max(0, state.highwater - state.position)
         return lags
 
-    def _raise_listener_error(self) -> None:
+    def _raise_trouble(self) -> None:
+        if self._consumer._client.refusal is not None:
+            raise self._consumer._client.refusal
         if self._listener is not None and self._listener.error is not None:
             error, self._listener.error = self._listener.error, None
             raise error

@@ -26,6 +26,7 @@ from aiokafka.errors import KafkaError
 from coracle.api import ConnectError, SourceOffset
 from coracle.kafka.admin import Admin
 from coracle.kafka.produce import BatchProducer
+from coracle.kafka.security.connection import start
 from coracle.kafka.settings import consumer_arguments
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class OffsetTopic:
         # Without a group, subscribing waits for the topic's metadata and assigns every partition.
         consumer = aiokafka.AIOKafkaConsumer(self.topic, **arguments)
         try:
-            await consumer.start()
+            await start(consumer, self._consumer_props)
             ends = await consumer.end_offsets(consumer.assignment())
             remaining = {p: end for p, end in ends.items() if end > 0}
             while remaining:

@@ -20,8 +20,9 @@ from typing import Any
 import aiokafka
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from coracle.api import BatchError, ConnectError, DataError, RetriableError
+from coracle.api import BatchError, ConnectError, DataError
 from coracle.kafka.partitioner import Partitioner
+from coracle.kafka.security.connection import start
 from coracle.kafka.settings import producer_arguments
 
 logger = logging.getLogger(__name__)
@@ -60,16 +61,17 @@ class BatchProducer:
 
         Raises:
             RetriableError: when no broker answers.
+            ConnectError: when a broker refuses us.
         """
         self._producer = aiokafka.AIOKafkaProducer(**self._arguments)
         try:
-            await self._producer.start()
-        except KafkaError as error:
+            client = await start(self._producer, self._props)
+        except ConnectError:
             await self._producer.stop()
             self._producer = None
-            raise RetriableError(
-                f"Cannot reach Kafka at {self._props.get('bootstrap.servers')}: {error}."
-            ) from error
+            raise
+        # Whoever waits for an acknowledgement learns that no broker lets us in any more.
+        client.on_refusal = self._producer._message_accumulator.fail_all
 
     async def stop(self, timeout: float = 0) -> None:
         """Wait ``timeout`` seconds for outstanding batches, then disconnect whatever is left."""
@@ -109,6 +111,8 @@ class BatchProducer:
             try:
                 return sorted(await self._producer.partitions_for(topic))
             except KafkaError as error:
+                if self._producer.client.refusal is not None:
+                    raise self._producer.client.refusal from None
                 if time.monotonic() > deadline:
                     raise ConnectError(
                         f"Topic {topic} does not exist and the broker did not create it: "
@@ -217,6 +221,8 @@ class BatchProducer:
 
 def describe_produce_error(topic: str, error: BaseException) -> ConnectError:
     """A failed acknowledgement in words."""
+    if isinstance(error, ConnectError):
+        return error
     if isinstance(error, MessageSizeTooLargeError):
         return DataError(
             f"The broker refused a record for topic {topic} as too large.",
