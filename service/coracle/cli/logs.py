@@ -14,6 +14,8 @@ from coracle.runtime.context import ConnectorContextFilter
 _FORMAT = "[%(asctime)s] %(levelname)s %(connector_context)s%(message)s (%(name)s:%(lineno)d)"
 
 _CHATTY = ("aiokafka", "asyncio", "uvicorn")
+# These call every passing state of a fresh topic an error; what lasts reaches us as an exception.
+_ALARMIST = ("aiokafka.cluster", "aiokafka.coordinator.assignors", "aiokafka.producer.sender")
 
 
 class LogLevel(StrEnum):
@@ -39,3 +41,5 @@ def setup_logging(level: LogLevel) -> None:
     if level is not LogLevel.DEBUG:
         for name in _CHATTY:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+        for name in _ALARMIST:
+            logging.getLogger(name).setLevel(logging.CRITICAL)

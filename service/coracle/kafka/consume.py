@@ -277,6 +277,9 @@ def _unpack(partition_records: PartitionRecords, max_bytes: int) -> RecordBatch 
     batches are passed over, and the position moves past them.
     """
     source = partition_records
+    # Its own iterator refers back to it: a cycle that would keep megabytes until the next full
+    # garbage collection. We never use that iterator.
+    source._records_iterator = None
     keys: list[bytes | None] = []
     values: list[bytes | None] = []
     timestamps: list[int] = []

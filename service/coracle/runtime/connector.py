@@ -143,7 +143,11 @@ class ConnectorLife:
 
     def task_configs(self) -> list[Mapping[str, str]]:
         """Each task's configuration as written, with its own keys."""
-        return [self._props | dict(keys) for keys in self._task_keys]
+        if self._prepared is None:
+            return []
+        # Kafka Connect shows the Java class of the task; by its convention that is this name.
+        task_class = self._prepared.class_name.removesuffix("Connector") + "Task"
+        return [self._props | dict(keys) | {"task.class": task_class} for keys in self._task_keys]
 
     # -- what is wanted --------------------------------------------------------------------------
 

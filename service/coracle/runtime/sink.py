@@ -44,10 +44,10 @@ from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BYTES = 4 * 1024 * 1024
-PUT_BYTES = 4 * 1024 * 1024
+QUEUE_BYTES = 2 * 1024 * 1024
+PUT_BYTES = 2 * 1024 * 1024
 # Short enough to keep the event loop responsive: converting this much takes some ten milliseconds.
-CONVERT_BYTES = 1024 * 1024
+CONVERT_BYTES = 512 * 1024
 _IDLE_SECONDS = 1.0
 _REVOKE_SECONDS = 45.0
 

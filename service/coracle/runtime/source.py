@@ -50,6 +50,7 @@ QUEUE_BYTES = 4 * 1024 * 1024
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
 # Polls are small by Connect's defaults; sending them together is what makes Kafka batches large.
 SEND_BYTES = 512 * 1024
+_SOURCE_SHARE = 0.3
 
 TopicCreator = Callable[[str], Awaitable[None]]
 
@@ -126,6 +127,7 @@ class SourceRun:
         self._tolerance = tolerance
         self._settings = settings
         self._queue = ByteQueue(QUEUE_BYTES)
+        self._sending: asyncio.Task[None] | None = None
         self._in_flight: deque[_InFlight] = deque()
         self._in_flight_bytes = 0
         self._in_flight_changed = asyncio.Event()
@@ -186,8 +188,12 @@ class SourceRun:
             deadline: ``time.monotonic()`` by which everything ends, whatever the broker or the
                 source do.
         """
-        await bounded(self._settle(), deadline, "waiting for Kafka to acknowledge the last records")
-        await bounded(self._store(), deadline, "storing the last offsets")
+        # A broker that is away uses up what it is given; the source's own stop keeps its share.
+        kafka_deadline = deadline - _SOURCE_SHARE * (deadline - time.monotonic())
+        await bounded(
+            self._settle(), kafka_deadline, "waiting for Kafka to acknowledge the last records"
+        )
+        await bounded(self._store(), kafka_deadline, "storing the last offsets")
         await bounded(self._source.stop(), deadline, "stopping the source")
         left = deadline - time.monotonic()
         await bounded(self._producer.stop(left), deadline, "closing the producer")
@@ -233,7 +239,9 @@ class SourceRun:
         while True:
             batch = _merge(await self._queue.take(SEND_BYTES))
             await self._wait_for_flight()
-            await self._send(batch)
+            # A stop waits for what is being sent: half a batch in Kafka would come twice.
+            self._sending = asyncio.create_task(self._send(batch))
+            await asyncio.shield(self._sending)
 
     async def _send(self, batch: RecordBatch) -> None:
         offsets, size = batch.source_offsets, weight(batch)
@@ -297,6 +305,8 @@ class SourceRun:
         self._acknowledged.extend(first.offsets)
 
     async def _settle(self) -> None:
+        if self._sending is not None:
+            await asyncio.gather(self._sending, return_exceptions=True)
         while self._in_flight:
             await self._acknowledge_first()
 

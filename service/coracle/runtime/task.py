@@ -116,7 +116,6 @@ class TaskLife:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            # Only the first lines go to the log: the whole trace is in the status.
             logger.error("task failed: %s", error, exc_info=error)
             self._trace = format_trace(error, self._connector, self.task)
             self._deadline = time.monotonic() + self._stop_seconds

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
 
@@ -165,3 +167,20 @@ async def test_lag_is_known(kafka: Kafka) -> None:
     async with joined(kafka, topic) as consumer:
         await take_all(consumer, 3)
         assert consumer.lag() == {TopicPartition(topic, 0): 0}
+
+
+async def test_what_was_taken_is_freed_without_a_garbage_collection(kafka: Kafka) -> None:
+    """aiokafka's buffers sit in a reference cycle; left alone they pile up between collections."""
+    topic = kafka.new_topic()
+    await produce(kafka, topic, [bytes(1000)] * 1000)
+    gc.disable()
+    try:
+        async with joined(kafka, topic) as consumer:
+            await consumer.wait(5)
+            (result,) = consumer._consumer._fetcher._records.values()
+            buffer = weakref.ref(result._partition_records)
+            del result
+            await take_all(consumer, 1000)
+            assert buffer() is None
+    finally:
+        gc.enable()

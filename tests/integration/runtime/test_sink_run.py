@@ -1,4 +1,4 @@
-"""What a sink task promises, on a real broker: order, commits, retries, errors, rebalances, stops."""
+"""What a sink task promises, on a real broker: order, commits, retries, errors, rebalances."""
 
 import asyncio
 import secrets
@@ -210,7 +210,7 @@ async def test_a_stop_is_bounded_with_the_broker_away_and_the_sink_stuck(kafka: 
 
 
 async def test_a_stuck_sink_holds_memory_not_records(kafka: Kafka) -> None:
-    """100 partitions behind a sink that blocks: what is fetched stays bounded, then all is written."""
+    """100 partitions behind a sink that blocks: what is fetched is bounded, then all is written."""
     topic = kafka.new_topic(partitions=100)
     await produce(kafka, topic, [b"%06d" % i + b"x" * 1000 for i in range(50_000)])
     sink = Recorder()

@@ -272,3 +272,17 @@ async def test_a_source_that_is_silent_for_long_still_works(kafka: Kafka) -> Non
         await asyncio.sleep(3)
         gate.set()
         await running.until(lambda: source.confirmed[-1:] == [10])
+
+
+async def test_a_graceful_stop_repeats_nothing(kafka: Kafka) -> None:
+    """Stopped while it is sending, several times over: every number is in the topic once."""
+    topic = kafka.new_topic()
+    name, last = "", 0
+    for _ in range(5):
+        source = Counter(topic, 1_000_000, size=50)
+        async with RunningSource(kafka, source, name=name, flush_interval=3600) as running:
+            name = running.name
+            await running.until(lambda: running.run.counts.source_record_write_total > 500)
+        assert source.confirmed[-1] > last
+        last = source.confirmed[-1]
+    assert await contents(kafka, topic, last) == list(range(last))
