@@ -75,8 +75,9 @@ class JdbcSinkTask(SinkTask):
         except ConnectError:
             raise
         except Exception as error:
+            transient = self._is_transient(error)
             await self.stop()
-            raise self._failed(error) from error
+            raise self._failed(error, transient) from error
         except BaseException:  # cancelled half-way: the transaction is gone with the connection
             await self.stop()
             raise
@@ -94,11 +95,15 @@ class JdbcSinkTask(SinkTask):
         await session.open()
         return session
 
-    def _failed(self, error: Exception) -> ConnectError:
+    def _is_transient(self, error: Exception) -> bool:
+        if self._session is not None:
+            return self._session.is_transient(error)
+        return self._dialect.classify(error) in (ErrorClass.CONNECTION, ErrorClass.RETRIABLE)
+
+    def _failed(self, error: Exception, transient: bool) -> ConnectError:
         place = self._dialect.settings.place
         reason = f"Writing to {place} failed: {self._dialect.describe(error)}"
-        passing = self._dialect.classify(error) in (ErrorClass.CONNECTION, ErrorClass.RETRIABLE)
-        if not passing:
+        if not transient:
             return ConnectError(reason)
         if self._retries >= self._settings.max_retries:
             return ConnectError(

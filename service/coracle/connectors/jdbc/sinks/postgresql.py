@@ -340,14 +340,15 @@ class PostgresWriter(Writer):
     # Errors
 
     def classify(self, error: BaseException) -> ErrorClass:
-        """Triggers and view checks that refuse a row speak of the row. So does a key that is twice
-        in one statement although its text differs (``citext``): row by row it is none.
+        """By the dialect, but for what only a writer meets.
+
+        Triggers and view checks that refuse a row speak of the row. So does a key that is twice in
+        one statement although its text differs (``citext``): row by row it is none. asyncpg can
+        lose track of a connection that the server ends; only a new one helps.
         """
-        if getattr(error, "sqlstate", None) in (
-            "P0001",
-            "44000",
-            "21000",
-        ):
+        if isinstance(error, asyncpg.InternalClientError):
+            return ErrorClass.CONNECTION
+        if getattr(error, "sqlstate", None) in ("P0001", "44000", "21000"):
             return ErrorClass.DATA
         return super().classify(error)
 

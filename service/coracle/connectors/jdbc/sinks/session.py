@@ -89,10 +89,10 @@ class Session:
             if remembered:
                 await self._forget()
                 await self.put(groups)
-            elif isinstance(error, ConnectError):
-                raise
             elif self._writer.classify(error) is ErrorClass.DATA:
                 await self._narrow(groups)
+            elif isinstance(error, ConnectError):
+                raise
             else:
                 raise self._explained(error) from error
 
@@ -207,6 +207,8 @@ class Session:
         await self._halve(target, rows[middle:], positions[middle:], failures)
 
     def _refused(self, error: Exception, target: Target) -> DataError:
+        if isinstance(error, DataError):
+            return error
         refused = DataError(
             f"Table {target.layout.table} refuses the record: {self._dialect.describe(error)}",
             fix=self._writer.advice(error, target),

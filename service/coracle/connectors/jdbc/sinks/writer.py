@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from coracle.api import ConnectError, DataError
 from coracle.connectors.jdbc.dialects import Column, Dialect, ErrorClass, TableId
 from coracle.connectors.jdbc.sinks.config import InsertMode, SinkSettings
 from coracle.connectors.jdbc.sinks.ddl import Ddl
@@ -94,6 +95,8 @@ class Writer(ABC):
         """What an error asks for; what a driver says of a value it cannot send is about the
         data.
         """
+        if isinstance(error, ConnectError):
+            return ErrorClass.DATA if isinstance(error, DataError) else ErrorClass.PERMANENT
         found = self._dialect.classify(error)
         if found is ErrorClass.PERMANENT and isinstance(
             error, (TypeError, ValueError, ArithmeticError)
