@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
@@ -34,6 +35,20 @@ async def produce(servers: str, topic: str, value: bytes, **options: Any) -> int
         return (await producer.send_and_wait(topic, value)).offset
     finally:
         await producer.stop()
+        await disconnected(servers)
+
+
+async def disconnected(servers: str) -> None:
+    """Wait until this process has no connection to a broker any more.
+
+    aiokafka begins to close a TLS connection and does not wait for the end; were the loop to end
+    first, the socket would be left open, and reported in some later test.
+    """
+    port = int(servers.rpartition(":")[2])
+    process = psutil.Process()
+    async with asyncio.timeout(10):
+        while any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_record_written_is_read_back(kafka: Kafka) -> None:
