@@ -65,6 +65,20 @@ async def test_exactly_the_bad_records_are_named(destination: Destination, mode:
     assert await count(destination) == 500 - len(bad)
 
 
+async def test_bad_records_leave_no_temporary_tables_behind(postgresql: Destination):
+    await postgresql.run(CREATE)
+    config = {"insert_mode": "upsert", "pk_mode": "record_value", "pk_fields": "id"}
+    async with postgresql.task(**config) as task:
+        for start in range(0, 5000, 1000):
+            bad = [order(i, n=13 if i == start else 1) for i in range(start, start + 1000)]
+            assert list(await failures(task, values(ORDER, *bad))) == [0]
+        session: Any = task._session
+        rows = await session._conn.fetch(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'coracle%' AND relpersistence = 't'"
+        )
+    assert len(rows) <= 1
+
+
 async def test_nul_in_postgresql_text_says_what_to_do(postgresql: Destination):
     await postgresql.run(CREATE)
     async with postgresql.task() as task:

@@ -256,6 +256,17 @@ _SINK_KEYS = ConfigSpec(
             display_name="Date Time Zone",
         ),
         ConfigKey(
+            "date.calendar.system",
+            ConfigType.STRING,
+            "LEGACY",
+            "Read for compatibility. Dates are Gregorian throughout, as PROLEPTIC_GREGORIAN says; "
+            "those before October 1582 differ from the JVM's with LEGACY.",
+            Importance.LOW,
+            OneOf(("LEGACY", "PROLEPTIC_GREGORIAN"), ignore_case=True),
+            group=MAPPING,
+            display_name="Date Calendar System",
+        ),
+        ConfigKey(
             "timestamp.fields.list",
             ConfigType.LIST,
             [],

@@ -136,36 +136,35 @@ class MysqlWriter(Writer):
         head = f"INSERT INTO {table} ({self._names(target.names)}) VALUES ".encode()
         tail = suffix.encode()
         template = "(" + ",".join(["%s"] * len(target.names)) + ")"
-        encoded = ",\n".join([template % row for row in rows]).encode()
-        if (
-            len(encoded) + len(head) + len(tail) <= self._max_bytes
-            and len(rows) <= self._settings.batch_size
-        ):
-            await self._query(head + encoded + tail)
-            return
-        for chunk in self._chunks(template, rows, self._max_bytes - len(head) - len(tail)):
-            await self._query(head + b",".join(chunk) + tail)
+        texts = [template % row for row in rows]
+        for chunk in self._chunks(texts, self._max_bytes - len(head) - len(tail)):
+            await self._query(head + chunk + tail)
 
-    def _chunks(self, template: str, rows: Sequence[Row], room: int) -> Iterator[list[bytes]]:
-        """Rows as bytes, in lists that fit a statement. A row longer than the room goes alone."""
+    def _chunks(self, texts: Sequence[str], room: int) -> Iterator[bytes]:
+        """Rows that fit one statement together. A row longer than the room goes alone."""
+        limit = self._settings.batch_size
+        if len(texts) <= limit and sum(map(len, texts)) <= room:
+            together = ",".join(texts).encode()
+            if len(together) <= room:
+                yield together
+                return
         chunk: list[bytes] = []
         size = 0
-        for row in rows:
-            encoded = (template % row).encode()
+        for text in texts:
+            encoded = text.encode()
             if len(encoded) > self._packet:
                 raise DataError(
                     f"The row takes {len(encoded)} bytes, more than the server's "
-                    "max_allowed_packet "
-                    f"({self._packet + 1024})",
+                    f"max_allowed_packet ({self._packet + 1024})",
                     fix="Raise max_allowed_packet on the server.",
                 )
-            if chunk and (size + len(encoded) > room or len(chunk) >= self._settings.batch_size):
-                yield chunk
+            if chunk and (size + len(encoded) > room or len(chunk) >= limit):
+                yield b",".join(chunk)
                 chunk, size = [], 0
             chunk.append(encoded)
             size += len(encoded) + 1
         if chunk:
-            yield chunk
+            yield b",".join(chunk)
 
     def _on_duplicate(self, target: Target) -> str:
         names = target.other_names or target.key_names

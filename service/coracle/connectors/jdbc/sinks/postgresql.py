@@ -45,8 +45,9 @@ from coracle.connectors.jdbc.sinks.layout import SinkField
 from coracle.connectors.jdbc.sinks.structure import Target
 from coracle.connectors.jdbc.sinks.writer import Writer
 
-STAGE_FROM = 100
-"""Rows from which on a temporary table is quicker than one statement per row (see bench)."""
+STAGE_FROM = 200
+"""Rows from which on a temporary table is quicker than a pipelined statement per row: measured with
+seven columns, both take 2 µs of CPU a row at 200, and 0.9 against 1.6 at 1,000."""
 
 _KINDS = {
     "r": "TABLE",
@@ -121,7 +122,10 @@ class PostgresWriter(Writer):
         return None if row is None else _KINDS.get(row[0], row[0])
 
     async def forget(self) -> None:
-        """Forget plans, and have asyncpg forget statements and types."""
+        """Forget plans, drop their temporary tables, have asyncpg forget statements and types."""
+        stages = ", ".join(plan.stage for plan in self._plans.values() if plan.stage)
+        if stages:
+            await self._conn.execute(f"DROP TABLE IF EXISTS {stages}")
         self._plans.clear()
         await self._conn.reload_schema_state()
 
@@ -137,7 +141,8 @@ class PostgresWriter(Writer):
         mode = self.mode(target)
         direct = mode is InsertMode.INSERT and copyable and not any(casts)
         stage = None
-        if temporary and not direct:
+        pooled = self._dialect.settings.url.param("prepareThreshold") == "0"
+        if temporary and not direct and not pooled:
             self._stages += 1
             stage = f"coracle_stage_{self._stages}"
             columns = ", ".join(
