@@ -1,1 +1,1 @@
-"""The operator: watches KafkaConnector resources and runs their task pods. Its work is still to come."""
+"""The operator: watches KafkaConnector resources and runs their task pods. Still to come."""

@@ -22,10 +22,10 @@ from coracle.api import (
     NonEmpty,
     OneOf,
     Range,
-    ValidRegex,
     Width,
 )
 from coracle.api.config import Validator
+from coracle.config.java_regex import JavaRegex
 
 _HIGH, _MEDIUM, _LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
 _BOOLEAN, _STRING, _CLASS = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.CLASS
@@ -371,7 +371,7 @@ SINK = ConfigSpec(
             "Regular expression that the whole name of a topic must match to be read.",
             (COMMON_GROUP, 4, Width.LONG, "Topics regex"),
             _HIGH,
-            ValidRegex(),
+            JavaRegex(),
         ),
         _key(
             "errors.deadletterqueue.topic.name",

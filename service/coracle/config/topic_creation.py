@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from coracle.api import REQUIRED, Config, ConfigKey, ConfigSpec, ConfigType, Importance, Width
-from coracle.api.config import invalid
+from coracle.config.java_regex import JavaRegex, compile_regex
 from coracle.config.worker import PositiveOrDefault
 
 PREFIX = "topic.creation."
@@ -59,7 +59,7 @@ class TopicCreationGroup:
 
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     # No pattern at all matches no topic, whose name is never empty.
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    return compile_regex("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,10 @@ class _Patterns:
 
     def __call__(self, name: str, value: list[str]) -> None:
         for pattern in value:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise invalid(name, pattern, f"a regular expression ({error})") from None
+            JavaRegex()(name, pattern)
 
     def __str__(self) -> str:
-        return "regular expressions"
+        return "Java regular expressions"
 
 
 _KEYS = (

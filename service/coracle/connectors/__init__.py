@@ -1,0 +1,1 @@
+"""Connectors, each in a package of its own. They never import each other."""

@@ -120,7 +120,7 @@ class BatchConsumer:
 
         Args:
             topics: topics to read; empty when ``pattern`` is given.
-            pattern: a regular expression that whole topic names match.
+            pattern: a Python regular expression that whole topic names match.
 
         Raises:
             RetriableError: when no broker answers.
@@ -146,7 +146,7 @@ class BatchConsumer:
         fetcher._prefetch_backoff = 0.0
         self._listener = _Listener(on_assigned, on_revoked)
         if pattern:
-            self._consumer.subscribe(pattern=f"^(?:{pattern})$", listener=self._listener)
+            self._consumer.subscribe(pattern=f"(?a:^(?:{pattern})$)", listener=self._listener)
         else:
             self._consumer.subscribe(topics=list(topics), listener=self._listener)
 

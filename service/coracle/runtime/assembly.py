@@ -10,6 +10,7 @@ from typing import Any
 
 from coracle.api import Converter, HeaderConverter, SinkTask, SourceTask
 from coracle.config.connector import ConnectorConfig, PluginConfig
+from coracle.config.java_regex import compile_regex
 from coracle.config.worker import WorkerConfig
 from coracle.converters.header_adapter import ConverterAsHeaderConverter
 from coracle.kafka.consume import BatchConsumer
@@ -58,7 +59,7 @@ def _sink(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SinkRun:
         Tolerance(config.name, task, config.config),
         SinkSettings(
             topics=config.topics,
-            pattern=config.topics_regex,
+            pattern=compile_regex(config.topics_regex).pattern if config.topics_regex else "",
             flush_interval=worker.config["offset.flush.interval.ms"] / 1000,
             flush_timeout=worker.config["offset.flush.timeout.ms"] / 1000,
         ),

@@ -310,8 +310,8 @@ def test_an_unknown_transform(worker):
         (
             {"topics": "", "topics.regex": "("},
             {
-                "topics.regex": "Invalid value ( for configuration topics.regex: must be a regular "
-                "expression (missing ), unterminated subpattern at position 0)."
+                "topics.regex": "Invalid value ( for configuration topics.regex: must be a Java "
+                "regular expression (Unclosed group)."
             },
         ),
         ({"topics": "a,a"}, {"topics": "Configuration 'topics' values must not be duplicated."}),
@@ -507,8 +507,7 @@ def test_groups_of_topics(worker):
             },
             {
                 "topic.creation.a.include": "Invalid value ( for configuration "
-                "topic.creation.a.include: must be a regular expression (missing ), unterminated "
-                "subpattern at position 0)."
+                "topic.creation.a.include: must be a Java regular expression (Unclosed group)."
             },
         ),
     ],

@@ -242,7 +242,9 @@ class PostgresDialect(Dialect):
             return _by_sqlstate(_sqlstate(error))
         if isinstance(error, asyncpg.DataError):
             return ErrorClass.DATA
-        if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+        # asyncpg can lose track of a connection that the server ends; only a new one helps.
+        lost = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+        if isinstance(error, lost):
             return ErrorClass.CONNECTION
         return ErrorClass.PERMANENT
 

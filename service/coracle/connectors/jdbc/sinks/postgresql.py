@@ -348,11 +348,8 @@ class PostgresWriter(Writer):
         """By the dialect, but for what only a writer meets.
 
         Triggers and view checks that refuse a row speak of the row. So does a key that is twice in
-        one statement although its text differs (``citext``): row by row it is none. asyncpg can
-        lose track of a connection that the server ends; only a new one helps.
+        one statement although its text differs (``citext``): row by row it is none.
         """
-        if isinstance(error, asyncpg.InternalClientError):
-            return ErrorClass.CONNECTION
         if getattr(error, "sqlstate", None) in ("P0001", "44000", "21000"):
             return ErrorClass.DATA
         return super().classify(error)

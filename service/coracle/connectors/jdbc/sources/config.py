@@ -22,10 +22,11 @@ from coracle.api import (
     OneOf,
     Range,
 )
+from coracle.config.java_regex import JavaRegex
 from coracle.connectors.jdbc.config import CONNECTION_SPEC, GROUP
 from coracle.connectors.jdbc.sources.clock import GRANULARITIES
 from coracle.connectors.jdbc.sources.numbers import MAPPINGS
-from coracle.connectors.jdbc.sources.tables import ColumnMapping, java_regex
+from coracle.connectors.jdbc.sources.tables import ColumnMapping
 
 MODES = ("bulk", "timestamp", "incrementing", "timestamp+incrementing")
 ISOLATION_LEVELS = (
@@ -68,17 +69,10 @@ class ValidRegexes:
     def __call__(self, name: str, value: Any) -> None:
         """Raise ``ConfigError`` when one is none."""
         for text in value:
-            try:
-                java_regex(text)
-            except re.error as error:
-                raise ConfigError(
-                    f"Invalid value {text} for configuration {name}: it is no regular expression "
-                    f"({error}).",
-                    field=name,
-                ) from None
+            JavaRegex()(name, text)
 
     def __str__(self) -> str:
-        return "regular expressions"
+        return "Java regular expressions"
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ class ValidMapping:
         """Raise ``ConfigError`` when one has another form."""
         try:
             ColumnMapping(name, value)
-        except (ValueError, re.error) as error:
+        except ValueError as error:
             raise ConfigError(
                 f"Invalid value {value} for configuration {name}: {error} is not of the form "
                 "regex:column or regex:[column|column].",

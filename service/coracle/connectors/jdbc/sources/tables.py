@@ -11,18 +11,8 @@ import re
 from collections.abc import Sequence
 
 from coracle.api import Config, ConnectError
+from coracle.config.java_regex import compile_regex
 from coracle.connectors.jdbc.dialects.base import Dialect, TableId
-
-_JAVA_GROUP = re.compile(r"\(\?<(?=[A-Za-z])")
-
-
-def java_regex(text: str) -> re.Pattern[str]:
-    """A Java regular expression as Python's: only the spelling of named groups differs often.
-
-    Raises:
-        re.error: when it is none.
-    """
-    return re.compile(_JAVA_GROUP.sub("(?P<", text))
 
 
 class TableFilter:
@@ -32,8 +22,8 @@ class TableFilter:
         self._dialect = dialect
         self._allowed = set(config["table.whitelist"])
         self._denied = set(config["table.blacklist"])
-        self._included = [java_regex(text) for text in config["table.include.list"]]
-        self._excluded = [java_regex(text) for text in config["table.exclude.list"]]
+        self._included = [compile_regex(text) for text in config["table.include.list"]]
+        self._excluded = [compile_regex(text) for text in config["table.exclude.list"]]
 
     def wanted(self, tables: Sequence[TableId]) -> list[TableId]:
         """Those of the tables that are to be read, in the same order."""
@@ -124,7 +114,7 @@ class ColumnMapping:
             if not colon:
                 raise ValueError(entry)
             names = [name.strip() for name in columns.strip("[] ").split("|")]
-            self._entries.append((java_regex(pattern), [name for name in names if name]))
+            self._entries.append((compile_regex(pattern), [name for name in names if name]))
 
     def __bool__(self) -> bool:
         return bool(self._entries)

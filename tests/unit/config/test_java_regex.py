@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from coracle.transforms.java_regex import compile_regex, compile_replacement
+from coracle.config.java_regex import compile_regex, compile_replacement
 
 
 @pytest.mark.parametrize(
