@@ -15,6 +15,7 @@ log holds the credentials sent, so a filter drops those lines.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ from aiokafka.errors import (
 from coracle.api import ConnectError, RetriableError
 
 logger = logging.getLogger(__name__)
+
+_CLOSING_SECONDS = 1.0
 
 # OpenSSL's verification results: X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _HOST_MISMATCH, _ADDRESS_MISMATCH = 10, 9, 62, 64
@@ -125,6 +128,9 @@ class Connection(AIOKafkaConnection):
         try:
             return await super().connect()
         except Exception as error:
+            if self._protocol is not None and self._closed_fut is not None:
+                # Closed is what a transport is one turn of the loop later.
+                await asyncio.wait([self._closed_fut], timeout=_CLOSING_SECONDS)
             refusal = self._refusal(error)
             if refusal is None:
                 raise

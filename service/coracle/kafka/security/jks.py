@@ -86,6 +86,8 @@ def _parsed(body: bytes) -> Iterator[_Entry]:
     def data(length: int) -> bytes:
         nonlocal position
         position += length
+        if position > len(body):
+            raise ValueError("the file is damaged")
         return body[position - length : position]
 
     version, count = number(">I"), number(">I")

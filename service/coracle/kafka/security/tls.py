@@ -38,7 +38,13 @@ def tls_context(props: Mapping[str, str], *, trust_system_too: bool = False) -> 
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trusted = trust_store(props)
     if trusted is not None:
-        context.load_verify_locations(cadata=trusted)
+        try:
+            context.load_verify_locations(cadata=trusted)
+        except ssl.SSLError as error:
+            raise ConfigError(
+                f"The trust store holds something that is no certificate ({error.reason}).",
+                field="ssl.truststore.location",
+            ) from None
     if trusted is None or trust_system_too:
         context.load_default_certs()
     _set_host_check(context, props)
