@@ -1,6 +1,7 @@
 """Every way in to a broker that asks who connects, and every way of being turned away."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,10 @@ from coracle.api import ConnectError, RetriableError
 from coracle.kafka.admin import Admin
 from coracle.kafka.consume import BatchConsumer
 from coracle.kafka.produce import BatchProducer
+from coracle.kafka.security import security_arguments
+from coracle.runtime.failure import format_trace
 from tests.servers.kafka import SecureKafka
+from tests.servers.oauth import CLIENT_ID, CLIENT_SECRET
 
 SECURITY = "org.apache.kafka.common.security"
 WRONG = "wr0ng-and-still-secret"
@@ -163,3 +167,166 @@ async def test_another_protocol_than_the_listeners_ends_with_a_hint(
         with pytest.raises(RetriableError, match=r"security\.protocol"):
             async with asyncio.timeout(5):
                 await client(props, "any")
+
+
+def client_key(kafka: SecureKafka, kind: str) -> dict[str, str]:
+    certificates = kafka.certificates
+    if kind == "PKCS12":
+        return {
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.location": str(certificates.client_p12),
+            "ssl.keystore.password": certificates.password,
+            "ssl.truststore.type": "PKCS12",
+            "ssl.truststore.location": str(certificates.trust_p12),
+            "ssl.truststore.password": certificates.password,
+        }
+    if kind == "inline PEM":
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.key": certificates.client_key_encrypted.read_text(),
+            "ssl.keystore.certificate.chain": certificates.client_certificate.read_text(),
+            "ssl.key.password": certificates.password,
+        }
+    return {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(certificates.client)}
+
+
+@pytest.mark.parametrize("kind", ["PEM", "inline PEM", "PKCS12"])
+async def test_mutual_tls_lets_every_client_in(secure_kafka: SecureKafka, kind: str) -> None:
+    topic = secure_kafka.new_topic()
+    props = over_mutual_tls(secure_kafka) | client_key(secure_kafka, kind)
+    for client in CLIENTS:
+        await client(props, topic)
+    await list_topics(props | {"ssl.protocol": "TLSv1.2"}, topic)
+
+
+async def test_tls_1_2_also_says_that_a_certificate_is_asked_for(
+    secure_kafka: SecureKafka,
+) -> None:
+    props = over_mutual_tls(secure_kafka) | {"ssl.protocol": "TLSv1.2"}
+    assert "ssl.keystore" in await turned_away(props)
+
+
+async def test_a_name_the_certificate_is_not_for(secure_kafka: SecureKafka) -> None:
+    port = secure_kafka.sasl_ssl.rpartition(":")[2]
+    # Another spelling of 127.0.0.1, which the certificate does not have.
+    props = over_sasl_ssl(secure_kafka) | {"bootstrap.servers": f"127.1:{port}"}
+    message = await turned_away(props)
+    assert "not for 127.1" in message
+    assert "ssl.endpoint.identification.algorithm" in message
+    topic = secure_kafka.new_topic()
+    await list_topics(props | {"ssl.endpoint.identification.algorithm": ""}, topic)
+
+
+def from_endpoint(kafka: SecureKafka, secret: str = CLIENT_SECRET) -> dict[str, str]:
+    return {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.token.endpoint.url": kafka.authorization.token_url,
+        "sasl.jaas.config": jaas(
+            "oauthbearer.OAuthBearerLoginModule", clientId=CLIENT_ID, clientSecret=secret
+        ),
+    }
+
+
+async def test_a_token_from_an_endpoint_serves_all_clients(secure_kafka: SecureKafka) -> None:
+    topic = secure_kafka.new_topic()
+    issued = secure_kafka.authorization.issued
+    props = over_sasl_ssl(secure_kafka) | from_endpoint(secure_kafka)
+    await asyncio.gather(produce_one(props, topic), consume_one(props, topic))
+    assert secure_kafka.authorization.issued == issued + 1
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_client_the_endpoint_refuses(secure_kafka: SecureKafka, client: Any) -> None:
+    props = over_sasl_ssl(secure_kafka) | from_endpoint(secure_kafka, WRONG)
+    message = await turned_away(props, client)
+    assert "401: invalid_client" in message
+    assert WRONG not in message
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("mechanism", SecureKafka.mechanisms)
+async def test_no_secret_is_logged_or_traced(
+    secure_kafka: SecureKafka, mechanism: str, right: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    topic = secure_kafka.new_topic()
+    props = over_sasl_plaintext(secure_kafka, mechanism, right=right)
+    props |= from_endpoint(secure_kafka, CLIENT_SECRET) if mechanism == "OAUTHBEARER" else {}
+    hidden = [secure_kafka.password, WRONG, CLIENT_SECRET]
+    if mechanism == "OAUTHBEARER" and not right:
+        props = over_sasl_plaintext(secure_kafka, mechanism, right=False)
+        hidden.append(props["sasl.jaas.config"].split('"')[1])
+    seen = [repr(security_arguments(props))] if mechanism == "OAUTHBEARER" else []
+    for client in CLIENTS:
+        try:
+            await client(props, topic)
+        except ConnectError as error:
+            assert not right
+            seen += [format_trace(error, "c", 0), repr(error), str(error)]
+    logged = [record.getMessage() for record in caplog.records]
+    assert any("Request to" in line for line in logged), "aiokafka's debug log is on"
+    assert not any("SaslAuthenticate" in line for line in logged)
+    for secret in hidden:
+        assert not [line for line in [*logged, *seen] if secret in line]
+    assert not any("auth=Bearer" in line for line in logged)
+
+
+def token_file(kafka: SecureKafka, path: Path, seconds: int) -> dict[str, str]:
+    path.write_text(kafka.authorization.token(seconds=seconds))
+    return {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.token.endpoint.url": path.as_uri(),
+        "sasl.jaas.config": jaas("oauthbearer.OAuthBearerLoginModule"),
+    }
+
+
+async def read_on(consumer: BatchConsumer) -> None:
+    while True:
+        consumer.take(1 << 20)
+        await consumer.wait(0.5)
+
+
+async def test_a_running_client_learns_that_it_is_no_longer_let_in(
+    secure_kafka: SecureKafka, tmp_path: Path
+) -> None:
+    topic, path = secure_kafka.new_topic(), tmp_path / "token"
+    props = over_sasl_plaintext(secure_kafka, "PLAIN") | token_file(secure_kafka, path, 600)
+    producer = BatchProducer(props)
+    await producer.start()
+    await asyncio.gather(*await producer.send(topic, [None], [b"ahoy"], [None]))
+    consumer = BatchConsumer(props | {"group.id": f"g-{secrets.token_hex(4)}"})
+
+    async def nothing(_: object) -> None:
+        pass
+
+    await consumer.start([topic], "", nothing, nothing)
+    token_file(secure_kafka, path, -600)
+    await asyncio.to_thread(secure_kafka.stop)
+    await asyncio.to_thread(secure_kafka.start)
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectError, match="refused the login") as caught:
+                await read_on(consumer)
+            assert not isinstance(caught.value, RetriableError)
+            with pytest.raises(ConnectError, match="refused the login"):
+                await asyncio.gather(*await producer.send(topic, [None], [b"late"], [None]))
+    finally:
+        await consumer.stop()
+        await producer.stop(1)
+
+
+async def test_a_running_client_goes_on_with_a_new_token(
+    secure_kafka: SecureKafka, tmp_path: Path
+) -> None:
+    topic, path = secure_kafka.new_topic(), tmp_path / "token"
+    props = over_sasl_plaintext(secure_kafka, "PLAIN") | token_file(secure_kafka, path, 600)
+    producer = BatchProducer(props)
+    await producer.start()
+    await asyncio.to_thread(secure_kafka.stop)
+    sending = asyncio.ensure_future(producer.send(topic, [None], [b"ahoy"], [None]))
+    token_file(secure_kafka, path, 700)
+    await asyncio.to_thread(secure_kafka.start)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*await sending)
+        await consume_one(props, topic)
+    await producer.stop(5)

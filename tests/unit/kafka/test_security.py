@@ -26,6 +26,13 @@ def test_without_a_protocol_nothing_is_secured() -> None:
     assert security_arguments({"bootstrap.servers": "x"}) == {"security_protocol": "PLAINTEXT"}
 
 
+def test_a_setting_without_effect_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    security_arguments(PLAIN)
+    assert not caplog.records
+    security_arguments(PLAIN | {"ssl.trustore.location": "secret-place", "linger.ms": "5"})
+    assert caplog.messages == ["the setting ssl.trustore.location has no effect here"]
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "sasl_ssl"])
 @pytest.mark.parametrize("wrap", [str, Password])

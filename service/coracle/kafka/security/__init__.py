@@ -41,6 +41,41 @@ _JAVA_ONLY = {
     "sasl.login.class": "Remove it, or use a mechanism that needs no class of your own.",
 }
 
+_HEEDED = frozenset(
+    {
+        "sasl.client.callback.handler.class",
+        "sasl.jaas.config",
+        "sasl.kerberos.service.name",
+        "sasl.login.callback.handler.class",
+        "sasl.login.read.timeout.ms",
+        "sasl.login.refresh.window.factor",
+        "sasl.login.retry.backoff.max.ms",
+        "sasl.login.retry.backoff.ms",
+        "sasl.mechanism",
+        "sasl.oauthbearer.client.credentials.client.id",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.header.urlencode",
+        "sasl.oauthbearer.jwt.retriever.class",
+        "sasl.oauthbearer.scope",
+        "sasl.oauthbearer.token.endpoint.url",
+        "security.protocol",
+        "ssl.cipher.suites",
+        "ssl.enabled.protocols",
+        "ssl.endpoint.identification.algorithm",
+        "ssl.key.password",
+        "ssl.keystore.certificate.chain",
+        "ssl.keystore.key",
+        "ssl.keystore.location",
+        "ssl.keystore.password",
+        "ssl.keystore.type",
+        "ssl.protocol",
+        "ssl.truststore.certificates",
+        "ssl.truststore.location",
+        "ssl.truststore.password",
+        "ssl.truststore.type",
+    }
+).union(_JAVA_ONLY)
+
 
 def security_arguments(props: Mapping[str, str]) -> dict[str, Any]:
     """The security arguments shared by all aiokafka clients.
@@ -57,6 +92,9 @@ def security_arguments(props: Mapping[str, str]) -> dict[str, Any]:
     protocol = (setting(props, "security.protocol") or "PLAINTEXT").upper()
     if protocol not in _PROTOCOLS:
         raise invalid("security.protocol", protocol, "one of " + ", ".join(_PROTOCOLS))
+    for key in props:
+        if key.startswith(SECURITY_PREFIXES) and key not in _HEEDED:
+            logger.warning("the setting %s has no effect here", key)
     if protocol != "PLAINTEXT":
         for key, fix in _JAVA_ONLY.items():
             if setting(props, key):
