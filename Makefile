@@ -66,7 +66,7 @@ bench: servers ## Measure Coracle beside the JVM's Kafka Connect and a bare scri
 
 .PHONY: demo
 demo: $(READY) ## Rows through an embedded broker, from nothing (KEEP=1 leaves it running)
-	@KEEP='$(KEEP)' $(BIN)/python demo/demo.py
+	@KEEP='$(KEEP)' $(BIN)/python -m demo
 
 .PHONY: constraints
 constraints: $(READY) ## Refresh constraints.txt to the newest versions that pyproject.toml allows
