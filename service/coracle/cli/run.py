@@ -7,6 +7,7 @@ taken before any connector is. Stopping goes the other way round: first the API,
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -48,8 +49,20 @@ def run_files(paths: Sequence[Path], config: WorkerConfig, *, exit_on_failure: b
         show_findings(each, errors())
     if wrong:
         return Exit.INVALID
+    _collect_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(checked, config, exit_on_failure))
+
+
+def _collect_less_often() -> None:
+    """Keep Python's cyclic garbage collector from looking at every batch.
+
+    A batch is tens of thousands of objects that die by reference count, and the default of a
+    collection every 700 costs a tenth of all CPU time. What exists now stays for good.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 async def _serve(checked: Sequence[Checked], config: WorkerConfig, exit_on_failure: bool) -> Exit:

@@ -312,7 +312,7 @@ def _unpack(partition_records: PartitionRecords, max_bytes: int) -> RecordBatch 
         keys += batch_keys
         values += batch_values
         timestamps += [r.timestamp for r in records]
-        offsets += [r.offset for r in records]
+        offsets += _offsets(records)
         timestamp_type = batch.timestamp_type or 0
         nbytes += _length(batch_values) + _length(batch_keys)
     partition = Partition(*source._tp)
@@ -343,8 +343,16 @@ def _is_hidden(source: PartitionRecords, batch: Any) -> bool:
     return bool(batch.is_control_batch)
 
 
-def _length(column: Sequence[bytes | None]) -> int:
-    try:
-        return sum(map(len, column))  # type: ignore[arg-type]
-    except TypeError:
-        return sum(len(item) for item in column if item is not None)
+def _offsets(records: Sequence[Any]) -> Sequence[int]:
+    """The offsets of a Kafka batch: seldom anything but consecutive."""
+    first, last = records[0].offset, records[-1].offset
+    if last - first + 1 == len(records):
+        return range(first, last + 1)
+    return [record.offset for record in records]
+
+
+def _length(column: list[bytes | None]) -> int:
+    absent = column.count(None)
+    if absent == len(column):
+        return 0
+    return sum(map(len, filter(None, column) if absent else column))  # type: ignore[arg-type]
