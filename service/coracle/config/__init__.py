@@ -1,1 +1,4 @@
-"""Reading, resolving and checking configurations. Imports only ``coracle.api`` of Coracle."""
+"""Reading, resolving and checking configurations.
+
+Of Coracle it imports only ``coracle.api`` and ``coracle.java``.
+"""

@@ -25,7 +25,7 @@ from coracle.api import (
     Width,
 )
 from coracle.api.config import Validator
-from coracle.config.java_regex import JavaRegex
+from coracle.java.regex import JavaRegex
 
 _HIGH, _MEDIUM, _LOW = Importance.HIGH, Importance.MEDIUM, Importance.LOW
 _BOOLEAN, _STRING, _CLASS = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.CLASS

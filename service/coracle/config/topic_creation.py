@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from coracle.api import REQUIRED, Config, ConfigKey, ConfigSpec, ConfigType, Importance, Width
-from coracle.config.java_regex import JavaRegex, compile_regex
 from coracle.config.worker import PositiveOrDefault
+from coracle.java.regex import JavaRegex, compile_regex
 
 PREFIX = "topic.creation."
 DEFAULT_GROUP = "default"

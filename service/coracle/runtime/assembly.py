@@ -10,9 +10,9 @@ from typing import Any
 
 from coracle.api import Converter, HeaderConverter, SinkTask, SourceTask
 from coracle.config.connector import ConnectorConfig, PluginConfig
-from coracle.config.java_regex import compile_regex
 from coracle.config.worker import WorkerConfig
 from coracle.converters.header_adapter import ConverterAsHeaderConverter
+from coracle.java.regex import compile_regex
 from coracle.kafka.consume import BatchConsumer
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer

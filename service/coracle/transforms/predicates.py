@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from coracle.api import Config, ConfigKey, ConfigSpec, ConfigType, Predicate, RecordBatch
 from coracle.api.config import invalid
-from coracle.config.java_regex import JavaRegex, compile_regex
+from coracle.java.regex import JavaRegex, compile_regex
 
 
 class _NonEmptyRegex(JavaRegex):

@@ -24,7 +24,7 @@ from coracle.api import (
     Transform,
 )
 from coracle.api.config import invalid
-from coracle.config.java_regex import JavaRegex, compile_regex, compile_replacement
+from coracle.java.regex import JavaRegex, compile_regex, compile_replacement
 from coracle.transforms.routes import reroute
 
 

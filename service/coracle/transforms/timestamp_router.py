@@ -21,7 +21,7 @@ from coracle.api import (
     RecordBatch,
     Transform,
 )
-from coracle.transforms.java_time import JavaDateFormat, ValidDateFormat
+from coracle.java.date_format import JavaDateFormat, ValidDateFormat
 from coracle.transforms.routes import merged, reroute
 
 

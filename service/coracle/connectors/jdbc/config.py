@@ -22,8 +22,8 @@ from coracle.api import (
     Password,
     Range,
 )
-from coracle.connectors.jdbc.timezones import parse_timezone
 from coracle.connectors.jdbc.url import JdbcUrl, parse_url
+from coracle.java.time_zone import parse_time_zone
 
 GROUP = "Database"
 DIALECTS = {
@@ -53,7 +53,14 @@ class ValidTimezone:
 
     def __call__(self, name: str, value: Any) -> None:
         """Raise ``ConfigError`` when it does not."""
-        parse_timezone(value, key=name)
+        try:
+            parse_time_zone(value)
+        except ValueError as error:
+            raise ConfigError(
+                f"{error} for configuration {name}.",
+                field=name,
+                fix="Use an IANA name such as Europe/Berlin, an offset such as GMT+02:00, or UTC.",
+            ) from None
 
     def __str__(self) -> str:
         return "an IANA time zone"
@@ -196,7 +203,7 @@ class ConnectionSettings:
             password=config["connection.password"] or url.password,
             attempts=config["connection.attempts"],
             backoff=config["connection.backoff.ms"] / 1000,
-            timezone=parse_timezone(config["db.timezone"]),
+            timezone=parse_time_zone(config["db.timezone"]),
             quote=config["quote.sql.identifiers"].lower() in ("always", "true"),
             kind=_kind(url, config["dialect.name"]),
         )

@@ -1,8 +1,7 @@
-"""URLs, time zones, and the settings that source and sink share."""
+"""URLs and the settings that source and sink share."""
 
 import asyncio
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from coracle.api import Config, ConfigError, ConnectError
 from coracle.connectors.jdbc import connection
 from coracle.connectors.jdbc.config import CONNECTION_SPEC, ConnectionSettings
 from coracle.connectors.jdbc.dialects import ErrorClass, dialect_for
-from coracle.connectors.jdbc.timezones import parse_timezone
 from coracle.connectors.jdbc.url import parse_url
 
 
@@ -100,27 +98,6 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(sys.modules, "coracle.connectors.jdbc.dialects.postgresql", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'coracle-connect\[postgresql\]'"):
         dialect_for(config("jdbc:postgresql://h/d"))
-
-
-@pytest.mark.parametrize(
-    ("name", "hours"),
-    [
-        ("UTC", 0),
-        ("Europe/Berlin", 1),
-        ("ECT", 1),
-        ("IST", 5.5),
-        ("EST", -5),
-        ("GMT+02:00", 2),
-        ("-0330", -3.5),
-    ],
-)
-def test_time_zones(name: str, hours: float) -> None:
-    offset = datetime(2024, 1, 1, tzinfo=parse_timezone(name)).utcoffset()
-    assert offset == timedelta(hours=hours)
-
-
-def test_utc_is_recognised() -> None:
-    assert parse_timezone("GMT") is UTC
 
 
 class Passing:

@@ -25,7 +25,7 @@ from coracle.api import (
     Range,
 )
 from coracle.connectors.jdbc.config import CONNECTION_SPEC
-from coracle.connectors.jdbc.timezones import parse_timezone
+from coracle.java.time_zone import parse_time_zone
 
 WRITES = "Writes"
 MAPPING = "Data Mapping"
@@ -370,7 +370,7 @@ class SinkSettings:
     def of(cls, config: Config) -> SinkSettings:
         """Read a configuration parsed with ``SINK_SPEC``."""
         mode = config["insert.mode"].lower()
-        timezone = parse_timezone(config["db.timezone"])
+        timezone = parse_time_zone(config["db.timezone"])
         nanoseconds = config["timestamp.precision.mode"].lower() == "nanoseconds"
         mapping = (pair.partition(":") for pair in config["topics.to.tables.mapping"])
         return cls(

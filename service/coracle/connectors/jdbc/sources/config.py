@@ -22,11 +22,11 @@ from coracle.api import (
     OneOf,
     Range,
 )
-from coracle.config.java_regex import JavaRegex
 from coracle.connectors.jdbc.config import CONNECTION_SPEC, GROUP
 from coracle.connectors.jdbc.sources.clock import GRANULARITIES
 from coracle.connectors.jdbc.sources.numbers import MAPPINGS
 from coracle.connectors.jdbc.sources.tables import ColumnMapping
+from coracle.java.regex import JavaRegex
 
 MODES = ("bulk", "timestamp", "incrementing", "timestamp+incrementing")
 ISOLATION_LEVELS = (

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 
 from coracle.api import Config, ConnectError
-from coracle.config.java_regex import compile_regex
 from coracle.connectors.jdbc.dialects.base import Dialect, TableId
+from coracle.java.regex import compile_regex
 
 
 class TableFilter:

@@ -1,7 +1,7 @@
-"""``java_time`` against what the JVM prints.
+"""``java.date_format`` against what the JVM prints.
 
-``java_time.tsv`` holds pattern, instant and text, as printed by Java 17:
-``java JavaTimeGolden.java 400 2026 > java_time.tsv``.
+``date_format.tsv`` holds pattern, instant and text, as printed by Java 17:
+``java DateFormatGolden.java 400 2026 > date_format.tsv``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from coracle.api import ConfigError
-from coracle.transforms.java_time import JavaDateFormat, ValidDateFormat
+from coracle.java.date_format import JavaDateFormat, ValidDateFormat
 
 GOLDEN = [
     line.split("\t")
-    for line in (Path(__file__).parent / "java_time.tsv").read_text("utf-8").splitlines()
+    for line in (Path(__file__).parent / "date_format.tsv").read_text("utf-8").splitlines()
 ]
 
 

@@ -6,8 +6,8 @@ import java.util.Locale;
 import java.util.Random;
 import java.util.TimeZone;
 
-/** Prints pattern, epoch ms and SimpleDateFormat's text, tab-separated: java JavaTimeGolden.java ROWS SEED */
-public class JavaTimeGolden {
+/** Prints pattern, epoch ms and SimpleDateFormat's text, tab-separated: java DateFormatGolden.java ROWS SEED */
+public class DateFormatGolden {
     static final long DAY = 86_400_000L;
     static final String LETTERS = "GyYMLwWDdFEuaHkKhmsSzZX";
     static final List<String> PATTERNS = List.of(
@@ -43,7 +43,7 @@ public class JavaTimeGolden {
         for (int row = 0; row < Integer.parseInt(args[0]); row++) {
             String pattern = pattern(random);
             long instant = instant(random);
-            // Before year 1 the JVM's week year and week contradict each other: see java_time.py.
+            // Before year 1 the JVM's week year and week contradict each other: see date_format.py.
             if (pattern.indexOf('Y') >= 0 && instant < -62_104_147_200_000L) instant = -instant;
             SimpleDateFormat format = new SimpleDateFormat(pattern);
             format.setTimeZone(TimeZone.getTimeZone("UTC"));

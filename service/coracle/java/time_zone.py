@@ -1,4 +1,4 @@
-"""Time zones as ``db.timezone`` names them: IANA names, fixed offsets, and Java's short ids.
+"""Time zones as Java names them: IANA names, fixed offsets, and Java's short ids.
 
 Java maps three-letter ids through ``ZoneId.SHORT_IDS``; people use them in configurations, and some
 (``IST``, ``CST``) mean something else elsewhere, so Java's meaning is fixed here.
@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from coracle.api import ConfigError
 
 _SHORT_IDS = {
     "ACT": "Australia/Darwin",
@@ -47,11 +45,15 @@ _SHORT_IDS = {
 _OFFSET = re.compile(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
 
 
-def parse_timezone(name: str, *, key: str = "db.timezone") -> tzinfo:
+def parse_time_zone(name: str) -> tzinfo:
     """The zone of a name such as ``Europe/Berlin``, ``EST`` or ``GMT+02:00``.
 
     Raises:
-        ConfigError: when the name is unknown.
+        ValueError: when the name is unknown.
+
+    Example:
+        >>> str(parse_time_zone("IST"))
+        'Asia/Kolkata'
     """
     text = _SHORT_IDS.get(name.strip(), name.strip())
     if text in ("UTC", "GMT", "UT", "Z", "Etc/UTC"):
@@ -64,8 +66,4 @@ def parse_timezone(name: str, *, key: str = "db.timezone") -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(
-            f"Invalid time zone {name!r} for configuration {key}.",
-            field=key,
-            fix="Use an IANA name such as Europe/Berlin, an offset such as GMT+02:00, or UTC.",
-        ) from None
+        raise ValueError(f"Invalid time zone {name!r}") from None

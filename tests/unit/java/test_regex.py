@@ -1,4 +1,4 @@
-"""``java_regex``: Java's meaning, or an error. The expected results were printed by Java 17."""
+"""``java.regex``: Java's meaning, or an error. The expected results were printed by Java 17."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from coracle.config.java_regex import compile_regex, compile_replacement
+from coracle.java.regex import compile_regex, compile_replacement
 
 
 @pytest.mark.parametrize(
