@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from coracle.api import (
     BatchError,
     Column,
-    ConnectError,
     Converter,
     DataError,
     Header,
@@ -24,7 +23,7 @@ from coracle.api import (
     Schema,
 )
 from coracle.kafka.produce import RawHeaders
-from coracle.runtime.failure import Stage, StageError
+from coracle.runtime.failure import Stage, StageError, span_of
 from coracle.runtime.tolerance import Tolerance
 
 
@@ -91,10 +90,12 @@ async def deserialize(
             if not len(batch):
                 return batch
             continue
-        except ConnectError:
+        except StageError:
             raise
         except Exception as error:
-            raise StageError("Unhandled exception in error handler", stage, plugin) from error
+            raise StageError(
+                "Unhandled exception in error handler", stage, plugin, span_of(batch)
+            ) from error
         schemas, codes = _combine(topic, keys, values)
         return batch.with_(
             keys=keys.values, values=values.values, headers=headers, schemas=schemas, codes=codes
@@ -183,10 +184,12 @@ async def serialize(
         except BatchError as error:
             batch = tolerance.skip(batch, error, stage, plugin)
             continue
-        except ConnectError:
+        except StageError:
             raise
         except Exception as error:
-            raise StageError("Unhandled exception in error handler", stage, plugin) from error
+            raise StageError(
+                "Unhandled exception in error handler", stage, plugin, span_of(batch)
+            ) from error
         return _by_topic(batch, keys, values, headers)
     return []
 

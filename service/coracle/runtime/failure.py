@@ -53,6 +53,17 @@ def position_of(batch: RecordBatch, index: int) -> str:
     return f"record {batch.offsets[index]} of a poll of {dict(place)} for {topic}"
 
 
+def span_of(*batches: RecordBatch) -> str:
+    """From which record to which an error may be about; empty when there are none."""
+    batches = tuple(batch for batch in batches if len(batch))
+    if not batches:
+        return ""
+    first, last = batches[0], batches[-1]
+    if first is last and first.origin is not None:
+        return f"{first.origin}@{first.offsets[0]}-{first.offsets[-1]}"
+    return f"{position_of(first, 0)} … {position_of(last, -1)}"
+
+
 def format_trace(error: BaseException, connector: str, task: int | None) -> str:
     """The ``trace`` of a failed connector or task."""
     where = f"connector {connector}" + (f", task {task}" if task is not None else "")

@@ -9,9 +9,9 @@ Concurrency contract:
 - ``_convert_loop`` is the only one to take from the consumer and to fill the queue;
 - ``_put_loop`` is the only one to call ``put`` and, between puts, ``flush`` and commit;
 - a rebalance callback holds ``_delivery`` (as every put does), so a partition is never flushed or
-closed
-  with a put under way; what was converted before the rebalance is recognised by its generation and
-  dropped, to be fetched again by whoever owns the partition then.
+  closed with a put under way; what was fetched before the rebalance is recognised by its generation
+  and dropped, to be fetched again by whoever owns the partition then. Nothing is fetched between
+  the two callbacks of a rebalance: aiokafka would still serve the old assignment.
 
 Positions move only after ``put`` returned, and are committed only after ``flush``: at least once.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ from coracle.api import (
 from coracle.kafka.consume import BatchConsumer
 from coracle.runtime.byte_queue import ByteQueue
 from coracle.runtime.conversion import Converters, deserialize
-from coracle.runtime.failure import Stage, StageError
+from coracle.runtime.failure import Stage, StageError, span_of
 from coracle.runtime.shutdown import bounded
 from coracle.runtime.tolerance import Tolerance
 from coracle.runtime.transformation import transform
@@ -49,7 +49,8 @@ PUT_BYTES = 2 * 1024 * 1024
 # Short enough to keep the event loop responsive: converting this much takes some ten milliseconds.
 CONVERT_BYTES = 512 * 1024
 _IDLE_SECONDS = 1.0
-_REVOKE_SECONDS = 45.0
+# What opening or closing partitions may take: less than the group's rebalance timeout.
+_REBALANCE_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,8 @@ class SinkRun:
                     self._consumer.look_for_topics()
                     continue
                 await self._queue.wait_for_room()
+                if not self._opened.is_set():
+                    continue
                 generation = self._generation
                 batches = self._consumer.take(CONVERT_BYTES)
                 if not batches:
@@ -212,11 +215,12 @@ class SinkRun:
         while True:
             timeout = max(0.0, self._commit_due - time.monotonic())
             batches = await self._queue.take(PUT_BYTES, timeout)
+            generation = self._generation
             async with self._delivery:
                 # A rebalance may have taken the partitions while we waited for the lock.
-                current = [b for b in batches if b.origin in self._partitions]
-                if current and await self._deliver(current):
-                    for batch in current:
+                current = generation == self._generation
+                if current and batches and await self._deliver(batches):
+                    for batch in batches:
                         assert batch.origin is not None
                         self._done[batch.origin] = batch.position
                 if time.monotonic() >= self._commit_due:
@@ -236,15 +240,17 @@ class SinkRun:
                 if await _happens(self._revoking, delay):
                     return False
             except BatchError as error:
-                pending = self._without_bad(pending, error)
+                remaining = self._without_bad(pending, error)
+                if sum(map(len, remaining)) == sum(map(len, pending)):
+                    raise self._failure(
+                        "put blames records that it was not given", span_of(*pending)
+                    ) from error
+                pending = remaining
             except StageError:
                 raise
             except Exception as error:
-                raise StageError(
-                    "Exiting WorkerSinkTask due to unrecoverable exception.",
-                    Stage.TASK_PUT,
-                    self._config.originals.get("connector.class", ""),
-                    _span(pending),
+                raise self._failure(
+                    "Exiting WorkerSinkTask due to unrecoverable exception.", span_of(*pending)
                 ) from error
             else:
                 self.counts.sink_record_send_total += sum(map(len, pending))
@@ -258,9 +264,8 @@ class SinkRun:
             end = start + len(batch)
             local = {i - start: e for i, e in error.failures.items() if start <= i < end}
             if local:
-                plugin = self._config.originals.get("connector.class", "")
                 batch = self._tolerance.skip(
-                    batch, BatchError(local, plugin=error.plugin), Stage.TASK_PUT, plugin
+                    batch, BatchError(local, plugin=error.plugin), Stage.TASK_PUT, self._plugin
                 )
             if len(batch):
                 remaining.append(batch)
@@ -272,7 +277,15 @@ class SinkRun:
     async def _flush_and_commit(self) -> None:
         """Commit what is durable and not committed yet. The caller holds ``_delivery``."""
         self._commit_due = time.monotonic() + self._settings.flush_interval
-        durable = await self._sink.flush()
+        if not self._partitions:
+            return
+        try:
+            durable = await self._sink.flush()
+        except RetriableError as error:
+            logger.warning("flush failed, so nothing is committed; it is repeated: %s", error)
+            return
+        except Exception as error:
+            raise self._failure("The sink failed to flush what was put.") from error
         positions = _durable_positions(self._done, durable)
         fresh = {p: o for p, o in positions.items() if self._committed.get(p) != o}
         if not fresh:
@@ -291,23 +304,44 @@ class SinkRun:
         self._queue.clear()
         self._revoking.set()
         try:
-            async with asyncio.timeout(_REVOKE_SECONDS):
-                await self._leave_partitions()
+            await self._within_rebalance(self._leave_partitions(), "closing")
         finally:
             self._revoking.clear()
+            self._partitions.clear()
             self._done.clear()
             self._committed.clear()
 
     async def _on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
         self._partitions = set(partitions)
         if partitions:
-            await self._sink.open(frozenset(partitions))
+            await self._within_rebalance(self._sink.open(frozenset(partitions)), "opening")
             self._opened.set()
         logger.info("assigned %d partitions", len(partitions))
+
+    async def _within_rebalance(self, work: Awaitable[None], what: str) -> None:
+        limit = asyncio.timeout(_REBALANCE_SECONDS)
+        try:
+            async with limit:
+                await work
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise self._failure(
+                f"{what} the partitions of a rebalance took longer than {_REBALANCE_SECONDS:g} s"
+            ) from error
+
+    def _failure(self, message: str, position: str = "") -> StageError:
+        return StageError(message, Stage.TASK_PUT, self._plugin, position)
+
+    @property
+    def _plugin(self) -> str:
+        return self._config.originals.get("connector.class", "")
 
 
 async def _happens(event: asyncio.Event, seconds: float) -> bool:
     """Whether an event is set within this time."""
+    if event.is_set():
+        return True
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
@@ -322,10 +356,3 @@ def _durable_positions(
     if durable is None:
         return dict(done)
     return {p: min(position, done[p]) for p, position in durable.items() if p in done}
-
-
-def _span(batches: Sequence[RecordBatch]) -> str:
-    first, last = batches[0], batches[-1]
-    if len(batches) == 1:
-        return f"{first.origin}@{first.offsets[0]}-{first.offsets[-1]}"
-    return f"{first.origin}@{first.offsets[0]} … {last.origin}@{last.offsets[-1]}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from coracle.api import BatchError, Config, RecordBatch, RetriableError
-from coracle.runtime.failure import Stage, StageError, position_of
+from coracle.runtime.failure import Stage, StageError, position_of, span_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,15 @@ class Tolerance:
         """
         plugin = error.plugin or plugin
         self.tolerate(error, stage, plugin, lambda index: position_of(batch, index))
-        return batch.without(error.failures)
+        remaining = batch.without(error.failures)
+        if len(remaining) == len(batch):
+            raise StageError(
+                "Unhandled exception in error handler: bad records that are not in the batch",
+                stage,
+                plugin,
+                span_of(batch),
+            ) from error
+        return remaining
 
     def tolerate(
         self, error: BatchError, stage: Stage, plugin: str, position: Callable[[int], str]

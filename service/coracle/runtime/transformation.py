@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coracle.api import BatchError, RecordBatch
-from coracle.runtime.failure import Stage, StageError
+from coracle.runtime.failure import Stage, StageError, span_of
 from coracle.runtime.tolerance import Tolerance
 from coracle.transforms.chain import Chain
 
@@ -21,6 +21,8 @@ def transform(batch: RecordBatch, chain: Chain, tolerance: Tolerance) -> RecordB
             batch = tolerance.skip(batch, error, Stage.TRANSFORMATION, "")
         except Exception as error:
             raise StageError(
-                "Unhandled exception in error handler", Stage.TRANSFORMATION
+                "Unhandled exception in error handler",
+                Stage.TRANSFORMATION,
+                position=span_of(batch),
             ) from error
     return batch
