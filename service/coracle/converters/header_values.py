@@ -49,9 +49,8 @@ from coracle.api.schema import (
     Type,
     decimal,
 )
-from coracle.converters.java_text import java_float
 from coracle.converters.json_columns import INTEGERS, MILLIS_PER_DAY
-from coracle.converters.json_write import shortest_float32
+from coracle.java.floats import java_float, java_float32, shortest_float32
 
 Typed = tuple[Schema | None, Any]
 """A value and its schema; ``None`` as schema where the parts of a whole have no common one."""
@@ -295,7 +294,7 @@ def _embedded(schema: Schema | None, value: Any) -> str:
         return _integer_text(schema, value)
     if isinstance(value, float):
         narrow = schema is not None and schema.type is Type.FLOAT32
-        return java_float(shortest_float32(value) if narrow else value)
+        return java_float32(value) if narrow else java_float(value)
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, bytes | bytearray | memoryview):

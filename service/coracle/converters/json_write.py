@@ -19,7 +19,7 @@ from binascii import b2a_base64
 from collections.abc import Collection
 from decimal import Decimal
 from itertools import chain, islice
-from math import isfinite, isnan
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -42,6 +42,7 @@ from coracle.converters.json_columns import (
     nullable,
     scale_of,
 )
+from coracle.java.floats import not_finite, shortest_float32
 
 
 def compile_writer(schema: Schema, *, numeric: bool, replace_null: bool) -> Step:
@@ -116,34 +117,6 @@ def _float(schema: Schema, value: float) -> float:
         return float(value)
     except OverflowError:
         raise MismatchError(f"Invalid value for {label(schema)}: the number is too large") from None
-
-
-_SMALLEST_NORMAL_FLOAT32 = 2.0**-126
-
-
-def shortest_float32(value: float) -> float:
-    """The double with the fewest digits among those that round to the same 32-bit float.
-
-    0.1 as a 32-bit float is 0.10000000149011612; Java writes 0.1, and so do we.
-    """
-    if not isfinite(value):
-        return value
-    stored = struct.pack("<f", value)
-    exact = struct.unpack("<f", stored)[0]
-    # Six digits always survive, but the smallest numbers of all do not have as many.
-    for digits in range(6 if abs(exact) >= _SMALLEST_NORMAL_FLOAT32 else 1, 9):
-        short = float(f"{exact:.{digits}g}")
-        try:
-            if struct.pack("<f", short) == stored:
-                return short
-        except OverflowError:  # rounding up left the range; more digits will not
-            continue
-    return float(f"{exact:.9g}")
-
-
-def not_finite(value: float) -> str:
-    """The string that stands for a float JSON has no number for, as Jackson writes it."""
-    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _bytes(schema: Schema) -> Present:

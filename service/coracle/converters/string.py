@@ -29,8 +29,8 @@ from coracle.api import (
 )
 from coracle.api.schema import OPTIONAL_STRING
 from coracle.converters.converter_type import CONVERTER_TYPE
-from coracle.converters.java_text import java_text
 from coracle.converters.one_by_one import one_by_one
+from coracle.java.text import compile_text
 
 # Java takes an encoded surrogate for one malformed sequence, Python for two or three.
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
@@ -105,10 +105,11 @@ class StringConverter(Converter):
                 return [value.encode(self._encoding) for value in values]
             except UnicodeEncodeError:
                 pass
+        text = compile_text(schema)
 
         def encode(value: Any) -> bytes:
             try:
-                return java_text(schema, value).encode(self._encoding)
+                return text(value).encode(self._encoding)
             except UnicodeEncodeError as error:
                 raise DataError(
                     f"The text cannot be written as {self._encoding}: {error.reason} at position"

@@ -1,95 +1,137 @@
-"""Values as Java's ``toString`` writes them, which is what StringConverter puts into Kafka.
+"""Values as Java's ``String.valueOf`` prints them: functions compiled once per schema.
 
-    1.0E10   true   [1, null, x]   {a=1}   Struct{id=1,name=x}
+    null   true   1.0E10   [1, null, x]   {a=1}   Struct{id=1,name=x}
 
-Dates are ``java.util.Date.toString`` in UTC. Floats have the shortest digits that mean them, as
-Java does since version 19 (JDK-4511638).
+``StringConverter`` puts these texts into Kafka and ``FileStreamSinkTask`` into files, so they are
+in people's data. Dates and times are ``java.util.Date`` there and print as on a worker in UTC:
+``Thu Jan 01 00:00:00 UTC 1970``. A struct leaves out fields that are null.
+
+Where Java would print an object's address (bytes), the two differ: a converter refuses the value, a
+file gets readable text (``lenient``).
+
+Sources: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/Date.html#toString()
+and ``org.apache.kafka.connect.data.Struct``.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from math import isfinite
+from functools import lru_cache
 from typing import Any
 
 from coracle.api.errors import DataError
 from coracle.api.schema import DATE, TIME, TIMESTAMP, Schema, Type
-from coracle.converters.json_write import not_finite, shortest_float32
+from coracle.java.date_format import JavaDateFormat
+from coracle.java.floats import java_float, java_float32
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_LOGICAL_MILLIS = {DATE: 86_400_000, TIME: 1, TIMESTAMP: 1}
+Printer = Callable[[Any], str]
+
+_MILLIS = {DATE: 86_400_000, TIME: 1, TIMESTAMP: 1}
+_DAY_TEXT = JavaDateFormat("EEE MMM dd '{}' zzz y")  # remembered per day: the clock is filled in
+_YEARS_1_TO_9999 = range(-62_135_596_800_000, 253_402_300_800_000)
 
 
-def java_text(schema: Schema | None, value: Any) -> str:
-    """The text of a value.
+@lru_cache(maxsize=1024)
+def compile_text(schema: Schema | None, *, lenient: bool = False) -> Printer:
+    """The function that prints one value of a schema; ``None`` is ``null``.
 
     Args:
-        schema: what the value means; ``None`` when it has no schema.
+        schema: what the values mean; ``None`` when they have no schema.
+        lenient: whether bytes are printed as UTF-8, dates beyond the years 1 to 9999 as their
+            number, and what has no text in Java as Python prints it.
 
     Raises:
-        DataError: for bytes, whose Java text would be a memory address, and for dates beyond the
-            years 1 to 9999.
+        DataError: never here; the returned function raises it for what ``lenient`` would print.
+
+    Example:
+        >>> compile_text(None)([1e10, None, True])
+        '[1.0E10, null, true]'
     """
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        millis = _LOGICAL_MILLIS.get(schema.name or "") if schema is not None else None
-        return str(value) if millis is None else _date_text(value * millis)
-    if isinstance(value, float):
-        narrow = schema is not None and schema.type is Type.FLOAT32
-        return java_float(shortest_float32(value) if narrow else value)
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        return _dict_text(schema, value)
-    if isinstance(value, list | tuple):
-        element = schema.values if schema is not None else None
-        return f"[{', '.join(java_text(element, item) for item in value)}]"
+    if schema is None:
+        return _by_value(_readable if lenient else _refuse)
+    plain = compile_text(None, lenient=lenient)
+
+    def only(kinds: type | tuple[type, ...], text: Printer) -> Printer:
+        return lambda value: text(value) if isinstance(value, kinds) else plain(value)
+
+    match schema.type:
+        case Type.STRUCT:
+            members = [
+                (field.name, compile_text(field.schema, lenient=lenient)) for field in schema.fields
+            ]
+            return only(dict, lambda value: _struct(members, value))
+        case Type.ARRAY:
+            element = compile_text(schema.values, lenient=lenient)
+            return only((list, tuple), lambda value: _array(element, value))
+        case Type.MAP:
+            key = compile_text(schema.keys, lenient=lenient)
+            item = compile_text(schema.values, lenient=lenient)
+            return only(dict, lambda value: _map(key, item, value))
+        case Type.FLOAT32:
+            return only(float, java_float32)
+    millis = _MILLIS.get(schema.name or "")
+    if millis is None:
+        return plain
+    beyond = str if lenient else _refuse_date
+    return only(int, lambda value: _date(value * millis, beyond))
+
+
+def _by_value(other: Printer) -> Printer:
+    def text(value: Any) -> str:
+        match value:
+            case None:
+                return "null"
+            case str():
+                return value
+            case bool():
+                return "true" if value else "false"
+            case int() | Decimal():
+                return str(value)
+            case float():
+                return java_float(value)
+            case list() | tuple():
+                return _array(text, value)
+            case dict():
+                return _map(text, text, value)
+        return other(value)
+
+    return text
+
+
+def _struct(members: Sequence[tuple[str, Printer]], value: dict[str, Any]) -> str:
+    shown = [f"{name}={text(value[name])}" for name, text in members if value.get(name) is not None]
+    return f"Struct{{{','.join(shown)}}}"
+
+
+def _array(element: Printer, value: Sequence[Any]) -> str:
+    return f"[{', '.join(map(element, value))}]"
+
+
+def _map(key: Printer, item: Printer, value: dict[Any, Any]) -> str:
+    return f"{{{', '.join([f'{key(name)}={item(own)}' for name, own in value.items()])}}}"
+
+
+def _date(millis: int, beyond: Callable[[int], str]) -> str:
+    if millis not in _YEARS_1_TO_9999:
+        return beyond(millis)
+    minutes, second = divmod(millis // 1_000, 60)
+    hours, minute = divmod(minutes, 60)
+    return _DAY_TEXT(millis).format(f"{hours % 24:02}:{minute:02}:{second:02}")
+
+
+def _refuse_date(millis: int) -> str:
+    raise DataError(f"{millis} ms since 1970 lies beyond the years 1 to 9999.")
+
+
+def _refuse(value: Any) -> str:
     raise DataError(
         f"A value of Python type {type(value).__name__} has no text.",
         fix="Use a converter that can write it, such as ByteArrayConverter for bytes.",
     )
 
 
-def _dict_text(schema: Schema | None, value: dict[Any, Any]) -> str:
-    if schema is not None and schema.type is Type.STRUCT:
-        members = (
-            f"{member.name}={java_text(member.schema, value[member.name])}"
-            for member in schema.fields
-            if value.get(member.name) is not None
-        )
-        return f"Struct{{{','.join(members)}}}"
-    keys = schema.keys if schema is not None else None
-    values = schema.values if schema is not None else None
-    entries = (f"{java_text(keys, key)}={java_text(values, item)}" for key, item in value.items())
-    return f"{{{', '.join(entries)}}}"
-
-
-def java_float(value: float) -> str:
-    """The text of ``Double.toString``: plain from 0.001 up to 10,000,000, else ``1.0E10``."""
-    if not isfinite(value):
-        return not_finite(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return repr(value)
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    assert isinstance(exponent, int)  # finite
-    fraction = "".join(map(str, digits[1:])) or "0"
-    return f"{'-' if sign else ''}{digits[0]}.{fraction}E{exponent + len(digits) - 1}"
-
-
-def _date_text(millis: int) -> str:
-    try:
-        date = _EPOCH + timedelta(milliseconds=millis)
-    except OverflowError:
-        raise DataError(f"{millis} ms since 1970 lies beyond the years 1 to 9999.") from None
-    return (
-        f"{_DAYS[date.weekday()]} {_MONTHS[date.month - 1]} {date.day:02} {date:%H:%M:%S} UTC"
-        f" {date.year:04}"
-    )
+def _readable(value: Any) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return str(value)

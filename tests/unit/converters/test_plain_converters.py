@@ -10,8 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from coracle.api import BatchError, ConfigError, Converter, Schema
 from coracle.api.schema import (
@@ -34,7 +32,6 @@ from coracle.api.schema import (
 )
 from coracle.converters.boolean import BooleanConverter
 from coracle.converters.bytes import ByteArrayConverter
-from coracle.converters.java_text import java_float
 from coracle.converters.number import (
     DoubleConverter,
     FloatConverter,
@@ -139,14 +136,6 @@ async def test_what_is_no_text_is_refused(value: Any) -> None:
     with pytest.raises(BatchError) as caught:
         await configured(StringConverter).from_connect("t", None, ["good", value])
     assert list(caught.value.failures) == [1]
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_java_floats_mean_the_same_number(value: float) -> None:
-    text = java_float(value)
-    assert float(text) == value
-    assert "e" not in text
-    assert "." in text
 
 
 async def test_bytes_pass_through() -> None:

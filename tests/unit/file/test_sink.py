@@ -18,8 +18,7 @@ from coracle.api.schema import (
     map_of,
     struct,
 )
-from coracle.connectors.file.sink import FileStreamSinkConnector, FileStreamSinkTask
-from coracle.connectors.file.text import to_lines
+from coracle.connectors.file.sink import FileStreamSinkConnector, FileStreamSinkTask, to_lines
 
 
 class Context:

@@ -2,7 +2,8 @@
 
 Follows ``org.apache.kafka.connect.file.FileStreamSinkConnector`` of Apache Kafka 4.3: the file is
 created when absent and appended to otherwise; keys and headers are left out; without ``file`` the
-lines go to the standard output. ``text`` says how values are printed.
+lines go to the standard output. Values are printed as in Java; bytes, of which Java prints the
+address, are printed as UTF-8 text.
 
 Kafka's task ignores a full disk (``PrintStream`` swallows errors); this one fails, so that no
 offset is committed for lines that are not in the file. Lines written before the error stay: at
@@ -15,7 +16,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from coracle.api import (
     Config,
@@ -25,11 +26,13 @@ from coracle.api import (
     ConnectError,
     Importance,
     RecordBatch,
+    Schema,
     SinkConnector,
     SinkTask,
     SinkTaskContext,
 )
-from coracle.connectors.file.text import to_lines
+from coracle.api.schema import Type
+from coracle.java.text import compile_text
 
 
 class FileStreamSinkTask(SinkTask):
@@ -89,6 +92,18 @@ def _lines_of(batch: RecordBatch) -> list[str]:
         for index, line in zip(indexes, group, strict=True):
             lines[index] = line
     return lines
+
+
+def to_lines(schema: Schema | None, values: Sequence[Any]) -> list[str]:
+    """The text of each value, see ``java.text``.
+
+    Args:
+        schema: what all the values mean; ``None`` when they have no schema.
+        values: as in a ``RecordBatch``.
+    """
+    if schema is not None and schema.type is Type.STRING and None not in values:
+        return list(values)
+    return list(map(compile_text(schema, lenient=True), values))
 
 
 def _write(out: BinaryIO, data: bytes) -> None:
