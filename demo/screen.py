@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,9 @@ class Screen:
     """What the person sees, on standard output."""
 
     def __init__(self) -> None:
+        # A terminal without Unicode shows question marks instead of ending the demo.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
         width = Console().width if Console().is_terminal else _WIDTH
         self.console = Console(width=min(width, _WIDTH), highlight=False)
         self._step = 0
