@@ -11,8 +11,9 @@ where.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -147,7 +148,61 @@ def nullable(schema: Schema, present: Present, *, replace_null: bool) -> Step:
     return step
 
 
-def integers(schema: Schema) -> Present:
+def inside(name: str, step: Step, column: list[Any]) -> list[Any]:
+    """``step`` of a column that lies one level down, at ``name``.
+
+    Raises:
+        MismatchError: that of the step, saying where.
+    """
+    try:
+        return step(column)
+    except MismatchError as error:
+        raise error.within(name) from None
+
+
+def members(
+    column: Sequence[dict[str, Any]], steps: Sequence[tuple[str, Step]]
+) -> Iterator[tuple[str, list[Any]]]:
+    """The translated columns of a struct's fields; those without a change are left out.
+
+    Args:
+        column: dicts that have the fields, and no others, in the order of ``steps``.
+        steps: the names of the fields and what translates them.
+    """
+    cells = list(chain.from_iterable(map(dict.values, column)))
+    for index, (name, step) in enumerate(steps):
+        before = cells[index :: len(steps)]
+        after = inside(name, step, before)
+        if after is not before:
+            yield name, after
+
+
+def arrays(schema: Schema, step: Step, *kinds: type) -> Present:
+    """Arrays of these Python types, all their elements translated as one column."""
+
+    def present(column: list[Any], types: Collection[type]) -> list[Any]:
+        expect(schema, types, *kinds)
+        elements = list(chain.from_iterable(column))
+        translated = inside("[]", step, elements)
+        if translated is elements:
+            return column
+        remaining = iter(translated)
+        return [list(islice(remaining, len(value))) for value in column]
+
+    return present
+
+
+def same(schema: Schema) -> Present:
+    """Booleans, strings and integers: what JSON holds as Connect does."""
+    match schema.type:
+        case Type.BOOLEAN:
+            return _exactly(schema, bool)
+        case Type.STRING:
+            return _exactly(schema, str)
+    return _integers(schema)
+
+
+def _integers(schema: Schema) -> Present:
     """Integers within the range of the type, times within a day."""
     integer = INTEGERS[schema.type]
     if schema.name == TIME:
@@ -196,7 +251,7 @@ def keys_of(schema: Schema) -> list[str]:
     return list(orjson.loads(orjson.dumps(dict.fromkeys(schema.field_names))))
 
 
-def exactly(schema: Schema, kind: type) -> Present:
+def _exactly(schema: Schema, kind: type) -> Present:
     """Values of one Python type that need no translation."""
 
     def present(column: list[Any], types: Collection[type]) -> list[Any]:

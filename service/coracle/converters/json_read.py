@@ -32,19 +32,20 @@ import orjson
 from coracle.api.schema import Schema, Type
 from coracle.converters.decimal_bytes import from_bytes
 from coracle.converters.json_columns import (
-    INTEGERS,
     MismatchError,
     Present,
     Step,
-    exactly,
+    arrays,
     expect,
     fits_float32,
-    integers,
+    inside,
     is_decimal,
     keys_of,
     kind_name,
     label,
+    members,
     nullable,
+    same,
     scale_of,
 )
 
@@ -83,26 +84,20 @@ def compile_reader(schema: Schema, *, replace_null: bool) -> Step:
 
 def _present(schema: Schema, replace_null: bool) -> Present:
     match schema.type:
-        case Type.BOOLEAN:
-            return exactly(schema, bool)
-        case Type.STRING:
-            return exactly(schema, str)
         case Type.FLOAT32 | Type.FLOAT64:
             return _floats(schema)
         case Type.BYTES:
             return _decimals(schema) if is_decimal(schema) else _bytes(schema)
         case Type.ARRAY:
-            return _arrays(schema, replace_null)
+            return arrays(schema, _element(schema.values, replace_null), list)
         case Type.MAP if schema.keys is not None and schema.keys.type is Type.STRING:
             return _objects(schema, replace_null)
         case Type.MAP:
             return _pairs(schema, replace_null)
         case Type.STRUCT:
             return _structs(schema, replace_null)
-        case kind if kind in INTEGERS:
-            return integers(schema)
-        case kind:  # pragma: no cover - all types are above
-            raise AssertionError(kind)
+        case _:
+            return same(schema)
 
 
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -173,24 +168,6 @@ def _element(schema: Schema | None, replace_null: bool) -> Step:
     )
 
 
-def _arrays(schema: Schema, replace_null: bool) -> Present:
-    step = _element(schema.values, replace_null)
-
-    def present(column: list[Any], types: Collection[type]) -> list[Any]:
-        expect(schema, types, list)
-        elements = list(chain.from_iterable(column))
-        try:
-            translated = step(elements)
-        except MismatchError as error:
-            raise error.within("[]") from None
-        if translated is elements:
-            return column
-        remaining = iter(translated)
-        return [list(islice(remaining, len(value))) for value in column]
-
-    return present
-
-
 def _objects(schema: Schema, replace_null: bool) -> Present:
     step = _element(schema.values, replace_null)
 
@@ -201,10 +178,7 @@ def _objects(schema: Schema, replace_null: bool) -> Present:
                 f" {_foreign(types, dict)}"
             )
         elements = list(chain.from_iterable(map(dict.values, column)))
-        try:
-            translated = step(elements)
-        except MismatchError as error:
-            raise error.within("{}") from None
+        translated = inside("{}", step, elements)
         if translated is elements:
             return column
         remaining = iter(translated)
@@ -227,11 +201,8 @@ def _pairs(schema: Schema, replace_null: bool) -> Present:
         for pair in pairs:
             if type(pair) is not list or len(pair) != 2:
                 raise MismatchError("Found invalid map entry: it must be [key, value]")
-        try:
-            keys = key_step([pair[0] for pair in pairs])
-            values = value_step([pair[1] for pair in pairs])
-        except MismatchError as error:
-            raise error.within("{}") from None
+        keys = inside("{}", key_step, [pair[0] for pair in pairs])
+        values = inside("{}", value_step, [pair[1] for pair in pairs])
         remaining = zip(keys, values, strict=True)
         try:
             return [dict(islice(remaining, len(value))) for value in column]
@@ -249,8 +220,7 @@ def _foreign(types: Collection[type], expected: type) -> str:
 
 def _structs(schema: Schema, replace_null: bool) -> Present:
     names = keys_of(schema)
-    width = len(names)
-    members = [
+    steps = [
         (member.name, compile_reader(member.schema, replace_null=replace_null))
         for member in schema.fields
     ]
@@ -264,16 +234,9 @@ def _structs(schema: Schema, replace_null: bool) -> Present:
         # other: no dict has a key twice, so the lists are equal only if every dict has all names.
         if list(chain.from_iterable(column)) != names * len(column):
             column = [dict(zip(names, map(value.get, names), strict=True)) for value in column]
-        cells = list(chain.from_iterable(map(dict.values, column)))
-        for index, (name, step) in enumerate(members):
-            before = cells[index::width]
-            try:
-                after = step(before)
-            except MismatchError as error:
-                raise error.within(name) from None
-            if after is not before:
-                for value, cell in zip(column, after, strict=True):
-                    value[name] = cell
+        for name, cells in members(column, steps):
+            for value, cell in zip(column, cells, strict=True):
+                value[name] = cell
         return column
 
     return present

@@ -27,19 +27,20 @@ import orjson
 from coracle.api.schema import Schema, Type
 from coracle.converters.decimal_bytes import to_bytes
 from coracle.converters.json_columns import (
-    INTEGERS,
     MismatchError,
     Present,
     Step,
-    exactly,
+    arrays,
     expect,
     fits_float32,
-    integers,
+    inside,
     is_decimal,
     keys_of,
     kind_name,
     label,
+    members,
     nullable,
+    same,
     scale_of,
 )
 from coracle.java.floats import not_finite, shortest_float32
@@ -74,24 +75,18 @@ def compile_writer(schema: Schema, *, numeric: bool, replace_null: bool) -> Step
 
 def _present(schema: Schema, numeric: bool, replace_null: bool) -> Present:
     match schema.type:
-        case Type.BOOLEAN:
-            return exactly(schema, bool)
-        case Type.STRING:
-            return exactly(schema, str)
         case Type.FLOAT32 | Type.FLOAT64:
             return _floats(schema)
         case Type.BYTES:
             return _decimals(schema, numeric) if is_decimal(schema) else _bytes(schema)
         case Type.ARRAY:
-            return _arrays(schema, numeric, replace_null)
+            return arrays(schema, _element(schema.values, numeric, replace_null), list, tuple)
         case Type.MAP:
             return _maps(schema, numeric, replace_null)
         case Type.STRUCT:
             return _structs(schema, numeric, replace_null)
-        case kind if kind in INTEGERS:
-            return integers(schema)
-        case kind:  # pragma: no cover - all types are above
-            raise AssertionError(kind)
+        case _:
+            return same(schema)
 
 
 def _floats(schema: Schema) -> Present:
@@ -158,24 +153,6 @@ def _element(schema: Schema | None, numeric: bool, replace_null: bool) -> Step:
     return compile_writer(schema, numeric=numeric, replace_null=replace_null)
 
 
-def _arrays(schema: Schema, numeric: bool, replace_null: bool) -> Present:
-    step = _element(schema.values, numeric, replace_null)
-
-    def present(column: list[Any], types: Collection[type]) -> list[Any]:
-        expect(schema, types, list, tuple)
-        elements = list(chain.from_iterable(column))
-        try:
-            translated = step(elements)
-        except MismatchError as error:
-            raise error.within("[]") from None
-        if translated is elements:
-            return column
-        remaining = iter(translated)
-        return [list(islice(remaining, len(value))) for value in column]
-
-    return present
-
-
 def _maps(schema: Schema, numeric: bool, replace_null: bool) -> Present:
     key_step = _element(schema.keys, numeric, replace_null)
     value_step = _element(schema.values, numeric, replace_null)
@@ -185,11 +162,8 @@ def _maps(schema: Schema, numeric: bool, replace_null: bool) -> Present:
         expect(schema, types, dict)
         keys = list(chain.from_iterable(column))
         values = list(chain.from_iterable(map(dict.values, column)))
-        try:
-            new_keys = key_step(keys)
-            new_values = value_step(values)
-        except MismatchError as error:
-            raise error.within("{}") from None
+        new_keys = inside("{}", key_step, keys)
+        new_values = inside("{}", value_step, values)
         if as_object:
             if new_keys is keys and new_values is values and None not in keys:
                 return column
@@ -206,8 +180,7 @@ def _maps(schema: Schema, numeric: bool, replace_null: bool) -> Present:
 def _structs(schema: Schema, numeric: bool, replace_null: bool) -> Present:
     names = keys_of(schema)
     known = frozenset(names)
-    width = len(names)
-    members = [
+    steps = [
         (member.name, compile_writer(member.schema, numeric=numeric, replace_null=replace_null))
         for member in schema.fields
     ]
@@ -224,18 +197,11 @@ def _structs(schema: Schema, numeric: bool, replace_null: bool) -> Present:
         # See json_read._structs for why one comparison is enough.
         if list(chain.from_iterable(column)) != names * len(column):
             column, fresh = [arrange(value) for value in column], True
-        cells = list(chain.from_iterable(map(dict.values, column)))
-        for index, (name, step) in enumerate(members):
-            before = cells[index::width]
-            try:
-                after = step(before)
-            except MismatchError as error:
-                raise error.within(name) from None
-            if after is not before:
-                if not fresh:
-                    column, fresh = [value.copy() for value in column], True
-                for value, cell in zip(column, after, strict=True):
-                    value[name] = cell
+        for name, cells in members(column, steps):
+            if not fresh:
+                column, fresh = [value.copy() for value in column], True
+            for value, cell in zip(column, cells, strict=True):
+                value[name] = cell
         return column
 
     return present
