@@ -112,6 +112,10 @@ class Screen:
         return Bars(self.console, names)
 
 
+def _rounded(rate: float) -> int:
+    return int(round(rate, -2 if rate > 1000 else 0))
+
+
 def _indented(what: RenderableType) -> Padding:
     return Padding(what, (0, 0, 0, 3), expand=False)
 
@@ -165,7 +169,7 @@ class Bars:
             self._started = now
         seconds = now - self._started
         rates = [
-            f"({round((count - first) / seconds, -2):,.0f}/s)"
+            f"({_rounded((count - first) / seconds):,}/s)"
             if seconds > 0.2 and count > first
             else ""
             for count, first in zip(counts, self._first, strict=True)
