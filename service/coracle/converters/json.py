@@ -481,33 +481,43 @@ class _Writer:
         writer = self._writer_of(schema)
         written: list[bytes | None] = [None] * len(values)
         failures: dict[int, Exception] = {}
-
-        def write(indexes: Sequence[int], part: list[Any]) -> None:
-            # All together; halves as long as that fails.
-            try:
-                texts = writer.write(part)
-            except MismatchError as error:
-                if len(part) == 1:
-                    failures[indexes[0]] = DataError(str(error))
-                    return
-                middle = len(part) // 2
-                write(indexes[:middle], part[:middle])
-                write(indexes[middle:], part[middle:])
-            else:
-                if len(texts) == len(written):
-                    written[:] = texts
-                    return
-                for index, text in zip(indexes, texts, strict=True):
-                    written[index] = text
-
         if schema is None and None in values:
             indexes = [index for index, value in enumerate(values) if value is not None]
-            write(indexes, [values[index] for index in indexes])
+            _write(writer, indexes, [values[index] for index in indexes], written, failures)
         else:
-            write(range(len(values)), list(values))
+            _write(writer, range(len(values)), list(values), written, failures)
         if failures:
             raise BatchError(failures)
         return written
+
+
+def _write(
+    writer: _PayloadWriter,
+    indexes: Sequence[int],
+    part: list[Any],
+    written: list[bytes | None],
+    failures: dict[int, Exception],
+) -> None:
+    """Write values to their places, all together; halves as long as that fails.
+
+    No closure over the results: one that calls itself is a cycle, and would keep all that was
+    written until the next full garbage collection.
+    """
+    try:
+        texts = writer.write(part)
+    except MismatchError as error:
+        if len(part) == 1:
+            failures[indexes[0]] = DataError(str(error))
+            return
+        middle = len(part) // 2
+        _write(writer, indexes[:middle], part[:middle], written, failures)
+        _write(writer, indexes[middle:], part[middle:], written, failures)
+        return
+    if len(texts) == len(written):
+        written[:] = texts
+        return
+    for index, text in zip(indexes, texts, strict=True):
+        written[index] = text
 
 
 def _is_envelope(node: Any) -> bool:

@@ -50,6 +50,11 @@ class SerializedRecords:
     headers: Sequence[RawHeaders] | None
     partitions: Sequence[int | None] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(len(item) for column in (self.keys, self.values) for item in column if item)
+
     def choose(self, indexes: Sequence[int], topic: str | None = None) -> SerializedRecords:
         """Only these records, in this order."""
         return SerializedRecords(

@@ -36,7 +36,7 @@ from coracle.api import (
 )
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer, describe_produce_error
-from coracle.runtime.byte_queue import ByteQueue, weight
+from coracle.runtime.byte_queue import ByteQueue
 from coracle.runtime.conversion import Converters, serialize
 from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.shutdown import bounded
@@ -46,8 +46,8 @@ from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BYTES = 4 * 1024 * 1024
-IN_FLIGHT_BYTES = 8 * 1024 * 1024
+QUEUE_BYTES = 2 * 1024 * 1024
+IN_FLIGHT_BYTES = 4 * 1024 * 1024
 # Polls are small by Connect's defaults; sending them together is what makes Kafka batches large.
 SEND_BYTES = 512 * 1024
 _SOURCE_SHARE = 0.3
@@ -86,7 +86,7 @@ class _InFlight:
     acknowledgements: Sequence[tuple[str, asyncio.Future[Any]]]
     offsets: Sequence[SourceOffset]
     records: int
-    weight: int
+    nbytes: int
 
 
 class SourceRun:
@@ -244,10 +244,10 @@ class SourceRun:
             await asyncio.shield(self._sending)
 
     async def _send(self, batch: RecordBatch) -> None:
-        offsets, size = batch.source_offsets, weight(batch)
+        offsets = batch.source_offsets
         batch = transform(batch, self._chain, self._tolerance)
         acknowledgements: list[tuple[str, asyncio.Future[Any]]] = []
-        records = 0
+        records = size = 0
         for columns in await serialize(batch, self._converters, self._tolerance):
             await self._ensure_topic(columns.topic)
             while columns.values:
@@ -269,6 +269,7 @@ class SourceRun:
                     continue
                 acknowledgements += [(columns.topic, future) for future in futures]
                 records += len(columns.values)
+                size += columns.nbytes
                 break
         self._in_flight.append(_InFlight(acknowledgements, offsets, records, size))
         self._in_flight_bytes += size
@@ -299,7 +300,7 @@ class SourceRun:
                     "Unrecoverable exception from producer send callback", Stage.KAFKA_PRODUCE
                 ) from describe_produce_error(topic, error)
         self._in_flight.popleft()
-        self._in_flight_bytes -= first.weight
+        self._in_flight_bytes -= first.nbytes
         self._in_flight_changed.set()
         self.counts.source_record_write_total += first.records
         self._acknowledged.extend(first.offsets)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 if not (find_spec("asyncmy") or find_spec("aiomysql")):
     raise ModuleNotFoundError("neither asyncmy nor aiomysql is installed", name="asyncmy")
+
+_SOCKET_BYTES = 256 * 1024
 
 _CONNECTION = {1040, 1042, 1043, 1053, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317}
 _CONNECTION |= {1927, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2055, 3024, 4031, 0}
@@ -309,12 +312,16 @@ class MysqlCursor(Cursor):
 
     The server sends as fast as it is let. aiomysql stops reading from the socket when its buffer is
     full; asyncmy reads on and buffers everything, so here its transport is paused while nobody
-    fetches.
+    fetches. While one fetches, the loop reads until the socket is empty, and asyncmy makes rows of
+    all of it: the socket's own buffer is kept small, or one reading could bring tens of megabytes.
     """
 
     def __init__(self, cursor: Any, transport: asyncio.ReadTransport | None) -> None:
         self._cursor = cursor
         self._transport = transport
+        if transport is not None:
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES)
         self._pause()
         self.signature = tuple((item[0], item[1], item[5]) for item in cursor.description or ())
 
