@@ -31,6 +31,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     CommitFailedError,
     CorruptRecordException,
+    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     TopicAuthorizationFailedError,
@@ -108,6 +109,7 @@ class BatchConsumer:
         self._budget = budget
         self._consumer: Any = None
         self._listener: _Listener | None = None
+        self._topics: frozenset[str] = frozenset()
 
     async def start(
         self,
@@ -144,7 +146,16 @@ class BatchConsumer:
         fetcher.__class__ = _BudgetFetcher
         fetcher.budget = self._budget
         fetcher._prefetch_backoff = 0.0
-        self._listener = _Listener(on_assigned, on_revoked)
+        coordinator = self._consumer._coordinator
+
+        async def assigned(partitions: AbstractSet[Partition]) -> None:
+            # aiokafka sends no heartbeat before this callback has returned: the group would throw
+            # out whoever takes long to open its partitions.
+            coordinator._start_heartbeat_task()
+            await on_assigned(partitions)
+
+        self._topics = frozenset(topics)
+        self._listener = _Listener(assigned, on_revoked)
         if pattern:
             self._consumer.subscribe(pattern=f"(?a:^(?:{pattern})$)", listener=self._listener)
         else:
@@ -161,7 +172,24 @@ class BatchConsumer:
             await asyncio.gather(stopping, return_exceptions=True)
         finally:
             stopping.cancel()
-            await self._consumer._client.close()
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        # What a stop out of time leaves behind would go on fetching, and keep partitions in the
+        # group with its heartbeats.
+        left: list[asyncio.Task[Any] | None] = []
+        if (coordinator := self._consumer._coordinator) is not None:
+            left += [
+                coordinator._coordination_task,
+                coordinator._heartbeat_task,
+                coordinator._commit_refresh_task,
+            ]
+        if (fetcher := self._consumer._fetcher) is not None:
+            left += [fetcher._fetch_task, *fetcher._pending_tasks]
+        tasks = [task for task in left if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, self._consumer._client.close(), return_exceptions=True)
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions that are ours now."""
@@ -171,7 +199,7 @@ class BatchConsumer:
         """Ask Kafka whether topics that were missing exist now; it is asked seldom otherwise.
 
         Raises:
-            ConnectError: when a rebalance callback failed.
+            ConnectError: as ``wait``.
         """
         self._raise_trouble()
         self._consumer._client.force_metadata_update()
@@ -201,8 +229,9 @@ class BatchConsumer:
         something gets its turn before the first gets a second one.
 
         Raises:
-            ConnectError: when a partition cannot be read.
+            ConnectError: when a partition cannot be read, or as ``wait``.
         """
+        self._raise_trouble()
         fetcher: Any = self._consumer._fetcher
         batches: list[RecordBatch] = []
         taken = 0
@@ -220,7 +249,11 @@ class BatchConsumer:
                 continue
             batch = None
             if result.check_assignment(partition) and result.has_more():
-                batch = _unpack(result._partition_records, max_bytes - taken)
+                try:
+                    batch = _unpack(result._partition_records, max_bytes - taken)
+                except KafkaError as error:
+                    place = f"{Partition(*partition)}@{result._partition_records.next_fetch_offset}"
+                    raise ConnectError(f"Kafka's records from {place} on: {error!r}") from error
                 result._update_position()
             if batch is not None:
                 taken += batch.nbytes
@@ -257,16 +290,31 @@ class BatchConsumer:
         return lags
 
     def _raise_trouble(self) -> None:
-        if self._consumer._client.refusal is not None:
-            raise self._consumer._client.refusal
+        """Raise what ended aiokafka's own tasks: it waits for somebody to ask."""
+        client = self._consumer._client
+        if client.refusal is not None:
+            raise client.refusal
         if self._listener is not None and self._listener.error is not None:
             error, self._listener.error = self._listener.error, None
             raise error
+        if hidden := self._topics & client.cluster.unauthorized_topics:
+            raise _connect_error(TopicAuthorizationFailedError(", ".join(sorted(hidden))))
+        try:
+            self._consumer._coordinator.check_errors()
+            fetching = self._consumer._fetcher._fetch_task
+            if fetching.done() and not fetching.cancelled():
+                fetching.result()
+        except KafkaError as error:
+            raise _connect_error(error) from error
 
 
 def _connect_error(error: KafkaError) -> ConnectError:
     if isinstance(error, TopicAuthorizationFailedError):
-        return ConnectError(f"Not allowed to read topic {error}.", fix="Grant Read and Describe.")
+        return ConnectError(
+            f"Not allowed to read topic {error.args[0]}.", fix="Grant Read and Describe."
+        )
+    if isinstance(error, GroupAuthorizationFailedError):
+        return ConnectError(f"Not allowed to use group {error.args[0]}.", fix="Grant Read on it.")
     return ConnectError(f"Kafka: {error!r}")
 
 
