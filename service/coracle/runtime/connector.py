@@ -3,7 +3,8 @@
 Every wish (start, pause, stop, restart, another configuration, delete) only changes what is wanted
 and wakes the loop; the loop compares with what is, and acts. So wishes never wait for each other,
 any number of them collapse into the last one, and a connector whose start hangs can still be
-stopped or deleted: a new wish interrupts a start under way.
+stopped or deleted: a new wish interrupts the plugin's calls under way. Nothing else is interrupted:
+stopping takes a bounded time, and half of it would lose what a task is about to commit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from coracle.api import ConnectError, Connector, OffsetReader
@@ -108,13 +110,14 @@ class ConnectorLife:
         self._task_keys: list[Mapping[str, str]] = []
         # Wishes that the loop has not fulfilled yet.
         self._reconfigure = False
-        self._restart_connector = False
+        self._start_connector_anew = True
         self._restart_tasks: set[int] = set()
         self._work_changed = False
         self._closing = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._step: asyncio.Task[None] | None = None
+        self._may_be_interrupted = False
         self._watch: asyncio.Task[None] | None = None
         context = connector_context.set(f"[{name}|worker] ")
         self._loop = asyncio.create_task(self._live(), name=name)
@@ -169,8 +172,8 @@ class ConnectorLife:
             if task.task in tasks:
                 task.mark_restarting()
         if connector:
-            self._become(State.RESTARTING)
-            self._restart_connector = True
+            self._become(State.RESTARTING, self._trace)
+            self._start_connector_anew = True
         self._restart_tasks |= set(tasks)
         self._wish(interrupt=connector)
 
@@ -185,15 +188,23 @@ class ConnectorLife:
         return self._tasks[number]
 
     async def close(self) -> None:
-        """Stop everything for good, within the graceful time."""
+        """Stop everything for good, within the graceful time; goes on when nobody waits for it."""
         self._closing = True
         self._wish(interrupt=True)
-        await asyncio.gather(self._loop, return_exceptions=True)
+        await asyncio.shield(asyncio.gather(self._loop, return_exceptions=True))
 
     def _wish(self, *, interrupt: bool) -> None:
         self._wake.set()
-        if interrupt and self._step is not None:
+        if interrupt and self._may_be_interrupted and self._step is not None:
             self._step.cancel()
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        self._may_be_interrupted = True
+        try:
+            yield
+        finally:
+            self._may_be_interrupted = False
 
     # -- making it so ----------------------------------------------------------------------------
 
@@ -213,28 +224,30 @@ class ConnectorLife:
         if self._closing:
             return
         if self._target is TargetState.STOPPED:
-            await asyncio.shield(self._halt())
+            await self._halt()
             self._restart_tasks.clear()
-            self._reconfigure = self._restart_connector = False
+            self._reconfigure, self._start_connector_anew = False, True
             self._become(State.STOPPED)
             return
         if self._reconfigure:
-            await asyncio.shield(self._halt())
-            self._reconfigure = False
-        if self._restart_connector:
-            await self._stop_connector()
-            self._restart_connector = False
-        if self._connector is None:
-            await self._start_connector()
-            self._work_changed = True
-        if self._work_changed:
-            await self._share_out()
-            self._work_changed = False
-        await self._restart_wanted_tasks()
+            await self._halt()
+            self._reconfigure, self._start_connector_anew = False, True
         paused = self._target is TargetState.PAUSED
         for task in self._tasks:
             (task.pause if paused else task.resume)()
-        self._become(State.PAUSED if paused else State.RUNNING)
+        await self._restart_wanted_tasks()
+        if self._start_connector_anew:
+            await self._stop_connector()
+            self._start_connector_anew = False
+            await self._start_connector()
+            self._work_changed = True
+        if self._connector is not None and self._work_changed:
+            await self._share_out()
+            self._work_changed = False
+        # A failed connector stays so until it is restarted or configured anew, whatever its tasks
+        # do.
+        if self._watch is not None and not self._watch.done():
+            self._become(State.PAUSED if paused else State.RUNNING)
 
     async def _start_connector(self) -> None:
         prepared = prepare(self._props, self._worker)
@@ -243,15 +256,16 @@ class ConnectorLife:
         connector = prepared.connector_class()
         self._version = plugin_version(prepared.connector_class)
         try:
-            await connector.start(
-                _Context(self.name, _StoredOffsets(prepared, self._worker)), prepared.config
-            )
+            with self._interruptible():
+                await connector.start(
+                    _Context(self.name, _StoredOffsets(prepared, self._worker)), prepared.config
+                )
         except BaseException:
             await bounded(
                 connector.stop(), time.monotonic() + self._stop_seconds, "stopping the connector"
             )
             raise
-        self._prepared, self._connector, self._trace = prepared, connector, ""
+        self._prepared, self._connector = prepared, connector
         self._watch = asyncio.create_task(self._watch_for_changes(connector))
 
     async def _watch_for_changes(self, connector: Connector) -> None:
@@ -269,7 +283,8 @@ class ConnectorLife:
         assert self._connector is not None
         assert self._prepared is not None
         limit = self._prepared.tasks_max
-        wanted = list(await self._connector.task_configs(limit))
+        with self._interruptible():
+            wanted = list(await self._connector.task_configs(limit))
         if len(wanted) > limit and self._prepared.config["tasks.max.enforce"]:
             raise TooManyTasksError(
                 f"The connector {self.name} has generated {len(wanted)} tasks, which is greater "
@@ -308,9 +323,8 @@ class ConnectorLife:
             task.start()
 
     async def _halt(self) -> None:
-        await asyncio.gather(*(task.stop() for task in self._tasks))
+        await asyncio.gather(self._stop_connector(), *(task.stop() for task in self._tasks))
         self._tasks, self._task_keys = [], []
-        await self._stop_connector()
 
     async def _stop_connector(self) -> None:
         if self._watch is not None:
@@ -325,10 +339,10 @@ class ConnectorLife:
 
     def _fail(self, error: BaseException) -> None:
         logger.error("connector failed: %s", error)
-        self._trace = format_trace(error, self.name, None)
-        self._become(State.FAILED)
+        self._become(State.FAILED, format_trace(error, self.name, None))
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: State, trace: str = "") -> None:
+        self._trace = trace
         if self._state is not state:
             self._state = state
             self._notify(self)

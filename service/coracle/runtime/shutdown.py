@@ -16,15 +16,20 @@ async def bounded(step: Awaitable[object], deadline: float, what: str) -> None:
     """Run one step of stopping.
 
     Args:
-        step: the work.
+        step: the work, in a task of its own: one that swallows its cancellation is left behind.
         deadline: ``time.monotonic()`` at which it is given up. A step that starts late still gets a
             moment.
         what: the step as a log line names it, such as ``leaving the group``.
     """
+    work = asyncio.ensure_future(step)
     try:
-        async with asyncio.timeout(max(_LAST_CHANCE_SECONDS, deadline - time.monotonic())):
-            await step
-    except TimeoutError:
-        logger.warning("gave up %s: out of time", what)
-    except Exception as error:
-        logger.warning("%s failed: %s", what, error)
+        left = max(_LAST_CHANCE_SECONDS, deadline - time.monotonic())
+        done, _ = await asyncio.wait({work}, timeout=left)
+        if not done:
+            logger.warning("gave up %s: out of time", what)
+            work.cancel()
+            await asyncio.wait({work}, timeout=_LAST_CHANCE_SECONDS)
+        elif not work.cancelled() and (error := work.exception()) is not None:
+            logger.warning("%s failed: %s", what, error)
+    finally:
+        work.cancel()

@@ -23,6 +23,9 @@ from coracle.runtime.store import State, TaskStatus
 
 logger = logging.getLogger(__name__)
 
+# Beyond its own stop time, after which a task is left behind rather than waited for.
+_GRACE_SECONDS = 0.5
+
 MakeRun = Callable[[], Run]
 
 
@@ -54,6 +57,7 @@ class TaskLife:
         self._paused = False
         self._run: Run | None = None
         self._running: asyncio.Task[None] | None = None
+        self._ending = False
         self._deadline = 0.0
 
     def status(self, worker_id: str, version: str) -> TaskStatus:
@@ -95,9 +99,12 @@ class TaskLife:
         """End within the stop time, committing what can be committed."""
         if self._running is None:
             return
-        self._deadline = time.monotonic() + self._stop_seconds
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        if not self._ending:
+            self._deadline = time.monotonic() + self._stop_seconds
+            self._running.cancel()
+        done, _ = await asyncio.wait({self._running}, timeout=self._stop_seconds + _GRACE_SECONDS)
+        if not done:
+            logger.error("the task does not end when it is told to, and is left behind")
         self._running = None
         self._become(State.UNASSIGNED)
 
@@ -110,25 +117,28 @@ class TaskLife:
             else:
                 run.resume()
             await run.start()
+            if (this := asyncio.current_task()) is not None and this.cancelling():
+                raise asyncio.CancelledError  # the plugin has swallowed it
             self._trace = ""
             self._become(State.PAUSED if self._paused else State.RUNNING)
             await run.run()
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             logger.error("task failed: %s", error, exc_info=error)
             self._trace = format_trace(error, self._connector, self.task)
             self._deadline = time.monotonic() + self._stop_seconds
-            await self._end(run)
-            self._become(State.FAILED)
         finally:
-            if self._state is not State.FAILED:
-                await self._end(run)
+            await self._end(run)
+        if self._running is asyncio.current_task():
+            self._become(State.FAILED)
 
     async def _end(self, run: Run | None) -> None:
         self._run = None
-        if run is not None:
-            await run.stop(self._deadline)
+        self._ending = True
+        try:
+            if run is not None:
+                await run.stop(self._deadline)
+        finally:
+            self._ending = False
 
     def _become(self, state: State) -> None:
         if self._state is not state:

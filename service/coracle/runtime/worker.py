@@ -173,4 +173,7 @@ class Worker:
 
     def _changed(self, life: ConnectorLife) -> None:
         for listener in self._listeners:
-            listener(life.status())
+            try:
+                listener(life.status())
+            except Exception:
+                logger.exception("a listener failed, which must not stop a connector")
