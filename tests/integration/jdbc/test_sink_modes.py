@@ -264,3 +264,14 @@ async def test_strings_and_whitelist_and_topics_to_tables(destination: Destinati
         )
     assert await destination.rows("SELECT record_value FROM texts") == [("one line",)]
     assert await destination.rows("SELECT * FROM renamed") == [("x",)]
+
+
+async def test_names_of_fields_are_never_statements(destination: Destination):
+    """Whoever writes to the topic chooses the names, also where they are not quoted."""
+    await destination.run("CREATE TABLE victim (id INT)")
+    odd = "x INT); DROP TABLE victim; --"
+    schema = struct({"id": INT64, odd: INT64.as_optional()})
+    async with destination.task(auto_create="true", quote_sql_identifiers="never") as task:
+        await task.put([values(schema, {"id": 1, odd: 2})])
+    assert await destination.rows("SELECT * FROM victim") == []
+    assert [tuple(row) for row in await destination.rows("SELECT * FROM orders")] == [(1, 2)]

@@ -12,6 +12,7 @@ and topic names are made of it: a PostgreSQL table is ``schema.name``, a MySQL t
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from coracle.connectors.jdbc.config import ConnectionSettings
+
+_PLAIN = re.compile(r"[\w$]+")
 
 
 class ErrorClass(Enum):
@@ -66,8 +69,8 @@ class Column:
         auto_increment: identity, serial, AUTO_INCREMENT or SQLite's rowid alias.
         has_default: whether an INSERT may leave it out although it is NOT NULL.
         generated: whether the database computes it, so that it cannot be written.
-        precision: digits of a number, characters of a string, bits of a bit string; ``None`` if
-            unlimited.
+        precision: digits of a number, characters of a string, bits of a bit string, digits of a
+            time's second after the point; ``None`` if unlimited.
         scale: digits after the point of a number; ``None`` when the type fixes none.
         unsigned: MySQL's UNSIGNED.
         oid: PostgreSQL's type oid (of the base type for a domain); 0 elsewhere.
@@ -128,8 +131,12 @@ class Dialect(ABC):
     # Names
 
     def quote(self, identifier: str) -> str:
-        """The identifier as it stands in SQL; as it is when ``quote.sql.identifiers`` is never."""
-        if not self.settings.quote:
+        """The identifier as it stands in SQL.
+
+        When ``quote.sql.identifiers`` is never, it is as it is, unless it would then be more than a
+        name: names come from records too, and must not become statements.
+        """
+        if not self.settings.quote and _PLAIN.fullmatch(identifier):
             return identifier
         q = self.quote_character
         return q + identifier.replace(q, q + q) + q
