@@ -423,3 +423,37 @@ def test_settings_that_are_wrong(config: dict[str, str], field: str, message: st
         JdbcSourceConnector.spec.parse(settings("x.db") | config)
     assert [error.field for error in raised.value.errors] == [field]
     assert message in str(raised.value)
+
+
+async def test_microseconds_in_text_are_neither_read_again_nor_passed_by(path: str) -> None:
+    """Python's ``str(datetime)`` has six digits; SQLite's functions round them to three."""
+    sql(
+        path,
+        "CREATE TABLE t (id INT, ts TIMESTAMP NOT NULL)",
+        "INSERT INTO t VALUES (1, '2024-02-29 12:00:00.123600'), (2, '2024-02-29 12:00:00.123900'),"
+        " (3, '2024-02-29 12:00:59.999900'), (4, '2024-02-29 13:01:00.5+01:00')",
+    )
+    offsets = Offsets()
+    config = settings(path, mode="timestamp", timestamp__column__name="ts", batch__max__rows="1")
+    assert await read(config, 1, offsets) == [{"id": 1, "ts": 1709208000123}]
+    assert [value["id"] for value in await read(config, 4, offsets)] == [1, 2, 3, 4]
+    async with task_of(config, offsets) as task:
+        assert await quiet(task)
+
+
+async def test_rows_of_one_second_that_come_one_after_the_other(path: str) -> None:
+    sql(path, "CREATE TABLE t (id INT, ts DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP)")
+    config = settings(path, mode="timestamp", timestamp__column__name="ts", poll__interval__ms="1")
+    seen: list[int] = []
+    async with task_of(config) as task:
+        for number in range(12):
+            sql(path, f"INSERT INTO t (id) VALUES ({number})")
+            reading = asyncio.create_task(poll(task))
+            await asyncio.wait([reading], timeout=0.1)
+            if not reading.done():
+                reading.cancel()
+            (found,) = await asyncio.gather(reading, return_exceptions=True)
+            seen += [] if isinstance(found, BaseException) else [v["id"] for v in found.values]
+        while len(seen) < 12:
+            seen += [value["id"] for value in (await poll(task)).values]
+    assert seen == list(range(12))

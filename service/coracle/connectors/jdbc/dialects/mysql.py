@@ -231,7 +231,8 @@ class MysqlDialect(Dialect):
             conn,
             "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLUMN_KEY, EXTRA,"
             " COLUMN_DEFAULT, GENERATION_EXPRESSION, NUMERIC_PRECISION, NUMERIC_SCALE,"
-            " CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS"
+            " COALESCE(CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION)"
+            " FROM information_schema.COLUMNS"
             " WHERE TABLE_SCHEMA = COALESCE(%s, DATABASE()) AND TABLE_NAME = %s"
             " ORDER BY ORDINAL_POSITION",
             (table.catalog, table.name),
@@ -457,6 +458,8 @@ def _result_column(field: Any) -> Column:
     precision = field.length
     if type_name == "decimal":
         precision -= (field.scale > 0) + (not unsigned)
+    elif type_name in ("timestamp", "datetime"):
+        precision = min(field.scale, 6)
     declared = f"{type_name}({field.length})"
     return Column(
         field.name,

@@ -5,8 +5,9 @@
     timestamp+incrementing   WHERE ts < ? AND ((ts = ? AND id > ?) OR ts > ?)  ORDER BY ts, id ASC
 
 ``ts`` is the COALESCE of several timestamp columns. The upper bound is the database's clock less
-``timestamp.delay.interval.ms``, so that rows of transactions still open are not passed by. A query
-of the user's gets the same clause appended as text, as the JDBC connector does it.
+``timestamp.delay.interval.ms``, so that rows of transactions still open are not passed by, and
+less what has passed of the present second, or of whatever the column counts in. A query of the
+user's gets the same clause appended as text, as the JDBC connector does it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coracle.connectors.jdbc.dialects.base import Column, Dialect
-from coracle.connectors.jdbc.sources.clock import LocalClock, iso
+from coracle.connectors.jdbc.sources.clock import DAY, LocalClock, iso
 from coracle.connectors.jdbc.sources.offsets import Position
 
 
@@ -27,62 +28,113 @@ class Comparison:
     Attributes:
         column: the column as SQL, quoted; a COALESCE of several.
         parameter: a parameter of that number, cast as needed.
-        argument: UTC microseconds → what the driver binds.
+        shown: UTC microseconds → those that the column shows, local or UTC.
+        bind: microseconds as shown → what the driver binds.
+        tick: microseconds between two times that the column can tell apart.
     """
 
     column: str
     parameter: Callable[[int], str]
-    argument: Callable[[int], Any]
+    shown: Callable[[int], int]
+    bind: Callable[[int], Any]
+    tick: int = 1
+
+    def since(self, utc: int) -> Any:
+        """The argument for a lower bound."""
+        return self.bind(self.shown(utc))
+
+    def until(self, utc: int) -> Any:
+        """The argument for an upper bound: the beginning of the tick, which is not over yet.
+
+        A row may still come with the time of this very tick, and would never be read once another
+        row of the tick has moved the position there.
+        """
+        shown = self.shown(utc)
+        return self.bind(shown - shown % self.tick)
 
 
-def comparison(dialect: Dialect, columns: Sequence[Column], clock: LocalClock) -> Comparison:
-    """The comparison of a COALESCE of these columns, which are of one kind."""
+def comparison(
+    dialect: Dialect, columns: Sequence[Column], clock: LocalClock, *, only: bool
+) -> Comparison:
+    """The comparison of a COALESCE of these columns, which are of one kind.
+
+    Args:
+        dialect: the database's.
+        columns: the timestamp columns.
+        clock: the wall clock of those without a zone.
+        only: whether they alone tell what is new. With an id beside them, today's rows of a DATE
+            column need not wait for the end of the day.
+    """
     quoted = [dialect.quote(column.name) for column in columns]
     expression = quoted[0] if len(quoted) == 1 else f"COALESCE({', '.join(quoted)})"
     kind = dialect.settings.kind
+    if kind == "sqlite":
+        return _sqlite(quoted, clock)
+    tick = max(_tick(column, only) for column in columns)
     if kind == "postgresql":
-        return _postgresql(expression, columns[0], clock)
-    if kind == "mysql":
-        return _mysql(expression, columns[0], clock)
-    return _sqlite(quoted, clock)
+        return _postgresql(expression, columns[0], clock, tick)
+    return _mysql(expression, columns[0], clock, tick)
 
 
-def _postgresql(expression: str, column: Column, clock: LocalClock) -> Comparison:
+def _tick(column: Column, only: bool) -> int:
+    if column.type_name == "date":
+        return DAY if only else 1
+    digits = 6 if column.precision is None else column.precision
+    return 10 ** (6 - min(digits, 6))
+
+
+def _postgresql(expression: str, column: Column, clock: LocalClock, tick: int) -> Comparison:
     from coracle.connectors.jdbc.dialects.postgresql import EPOCH_MICROS
 
-    if column.type_name == "timestamptz":
-        return Comparison(
-            expression, lambda n: f"${n}::timestamptz", lambda utc: utc - EPOCH_MICROS
-        )
+    zoned = column.type_name == "timestamptz"
+    type_ = "timestamptz" if zoned else "timestamp"
     return Comparison(
-        expression, lambda n: f"${n}::timestamp", lambda utc: clock.to_local(utc) - EPOCH_MICROS
+        expression,
+        lambda n: f"${n}::{type_}",
+        _same if zoned else clock.to_local,
+        lambda micros: micros - EPOCH_MICROS,
+        tick,
     )
 
 
-def _mysql(expression: str, column: Column, clock: LocalClock) -> Comparison:
-    def argument(utc: int) -> str:
-        local = utc if column.type_name == "timestamp" else clock.to_local(utc)
-        return iso(local, 6).replace("T", " ")
+def _mysql(expression: str, column: Column, clock: LocalClock, tick: int) -> Comparison:
+    return Comparison(
+        expression,
+        lambda _: "CAST(%s AS DATETIME(6))",
+        _same if column.type_name == "timestamp" else clock.to_local,
+        lambda micros: iso(micros, 6).replace("T", " "),
+        tick,
+    )
 
-    return Comparison(expression, lambda _: "CAST(%s AS DATETIME(6))", argument)
+
+def _same(micros: int) -> int:
+    return micros
 
 
 def _sqlite(quoted: Sequence[str], clock: LocalClock) -> Comparison:
     """Compared as milliseconds, whatever the column stores.
 
-    Text goes through SQLite's own date functions, which know milliseconds and offsets. Text without
-    an offset is local to ``db.timezone``, the rest is UTC; rows of both kinds in one column compare
-    right under UTC only.
+    Text goes through SQLite's own date functions, which know milliseconds and offsets; further
+    digits are cut off before, because those functions round them up. Text without an offset is
+    local to ``db.timezone``, the rest is UTC; rows of both kinds in one column compare right under
+    UTC only. A column may hold whole seconds (CURRENT_TIMESTAMP does) whatever it is declared as.
     """
     shapes = [
-        f"CASE typeof({name}) WHEN 'text' THEN CAST(strftime('%s', {name}) AS INTEGER) * 1000"
-        f" + CAST(substr(strftime('%f', {name}), 4) AS INTEGER)"
+        f"CASE typeof({name}) WHEN 'text' THEN CAST(strftime('%s', {text}) AS INTEGER) * 1000"
+        f" + CAST(substr(strftime('%f', {text}), 4) AS INTEGER)"
         f" WHEN 'real' THEN CAST(round(({name} - 2440587.5) * 86400000) AS INTEGER)"
         f" ELSE {name} END"
         for name in quoted
+        for text in [
+            f"CASE WHEN {name} GLOB '????-??-?????:??:??.[0-9][0-9][0-9]*'"
+            f" THEN substr({name}, 1, 23) || ltrim(substr({name}, 24), '0123456789')"
+            f" ELSE {name} END"
+        ]
     ]
     expression = shapes[0] if len(shapes) == 1 else f"COALESCE({', '.join(shapes)})"
-    return Comparison(f"({expression})", lambda _: "?", lambda utc: clock.to_local(utc) // 1000)
+    return Comparison(
+        f"({expression})", lambda _: "?", clock.to_local, lambda micros: micros // 1000, 1_000_000
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +181,7 @@ def statement(
             (position.incrementing,),
         )
     column = dialect.literal_text(timestamp.column)
-    bound, since = timestamp.argument(until), timestamp.argument(position.timestamp or 0)
+    bound, since = timestamp.until(until), timestamp.since(position.timestamp or 0)
     if incrementing is None:
         return Statement(
             f"{select} WHERE {column} > {timestamp.parameter(1)}"

@@ -116,7 +116,9 @@ class Reader:
             self._select(),
             self.position,
             incrementing=None if self._id is None else self._layout.names[self._id],
-            timestamp=comparison(self._dialect, time_columns, settings.read.clock)
+            timestamp=comparison(
+                self._dialect, time_columns, settings.read.clock, only=self._id is None
+            )
             if time_columns
             else None,
             until=until,

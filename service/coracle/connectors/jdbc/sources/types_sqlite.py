@@ -195,7 +195,9 @@ def _timestamp(column: Column, options: ReadOptions) -> Reading:
     micros = _micros(column, options)
     form = formatter(options.granularity, options.clock)
     return Reading(
-        GRANULARITIES[options.granularity], each(lambda value: form(micros(value))), micros=micros
+        GRANULARITIES[options.granularity],
+        each(lambda value: form(micros(value))),
+        micros=lambda value: micros(value) // 1000 * 1000,  # as SQLite compares them
     )
 
 
