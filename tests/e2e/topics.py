@@ -11,6 +11,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from tests.servers.kafka import Kafka
 
@@ -125,6 +127,21 @@ def ends(kafka: Kafka, topic: str) -> dict[int, int]:
     return asyncio.run(read())
 
 
+def configure(kafka: Kafka, topic: str, config: Mapping[str, str]) -> None:
+    """Change a topic's configuration."""
+
+    async def alter() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+        await admin.start()
+        try:
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict(config))
+            await admin.alter_configs([resource])
+        finally:
+            await admin.close()
+
+    asyncio.run(alter())
+
+
 def committed(kafka: Kafka, connector: str, topic: str) -> dict[int, int]:
     """What a sink's group has committed, by partition."""
 
@@ -133,6 +150,8 @@ def committed(kafka: Kafka, connector: str, topic: str) -> dict[int, int]:
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(f"connect-{connector}")
+        except GroupCoordinatorNotAvailableError:
+            return {}  # no group has committed anything since the broker was made
         finally:
             await admin.close()
         return {p.partition: o.offset for p, o in offsets.items() if p.topic == topic}

@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html .
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -251,7 +252,10 @@ class PostgresDialect(Dialect):
     def describe(self, error: BaseException) -> str:
         """The server's message, detail included, with its SQLSTATE."""
         if isinstance(error, asyncpg.PostgresError):
-            return self.hide_secrets(f"{error} (SQLSTATE {_sqlstate(error)})")
+            # Of a value in COPY only the context says which column it was for.
+            context = _COPY_COLUMN.match(str(getattr(error, "context", None) or ""))
+            column = f" in column {context[1]}" if context else ""
+            return self.hide_secrets(f"{error}{column} (SQLSTATE {_sqlstate(error)})")
         if isinstance(error, TimeoutError):
             return "no answer in time"
         return self.hide_secrets(str(error) or type(error).__name__)
@@ -307,6 +311,7 @@ def _by_sqlstate(state: str) -> ErrorClass:
     return ErrorClass.PERMANENT
 
 
+_COPY_COLUMN = re.compile(r"COPY .*, line \d+, column ([^:\n]+)")
 _KINDS = {"e": "enum", "c": "composite", "r": "range", "m": "multirange"}
 
 _COLUMNS = """

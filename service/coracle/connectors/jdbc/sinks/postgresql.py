@@ -402,7 +402,7 @@ def _mismatch(field: SinkField, column: Column) -> DataError:
     name = field.schema.name or field.schema.type
     return DataError(
         f"Field {field.name} is of type {name}, which PostgreSQL does not assign to column "
-        f"{column.name} of type {column.declared}",
+        f"{column.name} of type {column.declared}.",
         fix="Change the column, or convert the field with a transform (Cast, TimestampConverter).",
     )
 

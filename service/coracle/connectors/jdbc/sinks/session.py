@@ -31,6 +31,10 @@ _WRITERS = {
     "mysql": "mysql:MysqlWriter",
     "sqlite": "sqlite:SqliteWriter",
 }
+_REFUSED_FIX = (
+    "Make the table take it, change such records with a transform, or skip them with "
+    "errors.tolerance=all."
+)
 _TRANSIENT = (ErrorClass.CONNECTION, ErrorClass.RETRIABLE)
 
 
@@ -130,10 +134,14 @@ class Session:
     async def _builder(self, target: Target) -> RowBuilder:
         builder = self._builders.get(id(target))
         if builder is None:
-            encoders = [
-                self._writer.encoder(field, column)
-                for field, column in zip(target.layout.fields, target.columns, strict=True)
-            ]
+            try:
+                encoders = [
+                    self._writer.encoder(field, column)
+                    for field, column in zip(target.layout.fields, target.columns, strict=True)
+                ]
+            except DataError as error:
+                error.message = f"Table {target.layout.table}: {error.message}"
+                raise
             await self._writer.prepare(target)
             builder = self._builders[id(target)] = RowBuilder(
                 target.layout, encoders, fill_defaults=self._settings.replace_null_with_default
@@ -210,8 +218,8 @@ class Session:
         if isinstance(error, DataError):
             return error
         refused = DataError(
-            f"Table {target.layout.table} refuses the record: {self._dialect.describe(error)}",
-            fix=self._writer.advice(error, target),
+            f"Table {target.layout.table} refuses the record: {self._dialect.describe(error)}.",
+            fix=self._writer.advice(error, target) or _REFUSED_FIX,
         )
         refused.__cause__ = error
         return refused
