@@ -133,6 +133,24 @@ async def test_insert_delete_insert_of_one_key(destination: Destination):
     assert await table(destination) == [(1, "b", 2)]
 
 
+async def test_a_key_renamed_by_its_case_only(destination: Destination):
+    """Where a collation ignores case, deleting the old key after writing the new one would hit
+    both.
+    """
+    kind = "VARCHAR(20) COLLATE NOCASE" if destination.kind == "sqlite" else "VARCHAR(20)"
+    await destination.run(
+        f"CREATE TABLE orders (id {kind} PRIMARY KEY, n INT)",
+        "INSERT INTO orders VALUES ('bob', 1)",
+    )
+    key, value = struct({"id": STRING}), struct({"n": INT32})
+    config = {"insert_mode": "upsert", "pk_mode": "record_key", "delete_enabled": "true"}
+    async with destination.task(**config) as task:
+        await task.put(
+            [batch([(key, {"id": "bob"}, None, None), (key, {"id": "Bob"}, value, {"n": 2})])]
+        )
+    assert await destination.rows("SELECT id, n FROM orders") == [("Bob", 2)]
+
+
 async def test_schemas_that_interleave(destination: Destination):
     wider = struct({"id": INT64, "name": OPTIONAL_STRING, "n": INT32, "more": OPTIONAL_STRING})
     messages: list[Message] = [

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coracle.api.schema import INT64, struct
+from coracle.api.schema import INT64, STRING, struct
 from coracle.connectors.jdbc.sinks.ordering import Rows, Write, order
 from tests.unit.jdbc.sink_case import batch, gatherer
 
@@ -117,3 +117,34 @@ def test_keys_of_other_columns_are_written_in_record_order():
         for group in groups
     ]
     assert [write.positions() for write in order(parts, insert=False)] == [[0], [1], [2]]
+
+
+names = st.lists(
+    st.tuples(st.sampled_from(["A", "B", "delete"]), st.sampled_from(["bob", "Bob", "bób ", "al"])),
+    max_size=10,
+)
+
+
+@given(names)
+def test_keys_that_a_collation_takes_for_equal_stay_in_order(records):
+    """Debezium sends a renamed key as delete of the old and insert of the new one."""
+    key = struct({"id": STRING})
+    rows = [
+        (key, {"id": name}, SCHEMAS.get(kind), None if kind == "delete" else {"a": n, "b": n})
+        for n, (kind, name) in enumerate(records)
+    ]
+    config = {"pk_mode": "record_key", "delete_enabled": "true", "insert_mode": "upsert"}
+    groups = gatherer(**config).gather([batch(rows)])
+    parts = [
+        Rows(group, list(zip(*(group.column(f) for f in group.layout.fields), strict=True)))
+        for group in groups
+    ]
+    alive: set[str] = set()
+    for write in order(parts, insert=False):
+        found = {
+            row[write.source.layout.names.index("id")].strip().lower().replace("ó", "o")
+            for row in write.rows
+        }
+        alive = alive - found if write.source.layout.delete else alive | found
+    last = {name.strip().lower().replace("ó", "o"): kind for kind, name in records}
+    assert alive == {name for name, kind in last.items() if kind != "delete"}

@@ -6,6 +6,9 @@ several (schemas that interleave, a delete and an upsert), its rows are laid out
 writes the layouts in a fixed order, and a row goes to the first phase in which it comes after all
 earlier rows of its key. A put of mostly different keys has one phase, however its schemas
 interleave.
+
+Only the database knows which keys are equal: ``bob`` and ``Bob `` may be. Keys that could be are
+kept in record order, as equal ones are, but only keys that are equal to the letter are merged.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
+from unicodedata import combining, normalize
 
 from coracle.connectors.jdbc.sinks.gathering import Group
 from coracle.connectors.jdbc.sinks.layout import Layout
@@ -82,8 +86,10 @@ def _order_table(parts: Sequence[Rows], insert: bool) -> list[Write]:
         return _by_runs(parts, insert)
     keys = [part.keys() for part in parts]
     last = [dict(zip(column, range(len(column)), strict=True)) for column in keys]
-    if len(parts) > 1 and len(set().union(*last)) < sum(map(len, last)):
-        return _by_phases(parts, keys, insert)
+    if len(parts) > 1:
+        alike = [set(map(_likeness, part)) for part in last]
+        if len(set().union(*alike)) < sum(map(len, alike)):
+            return _by_phases(parts, keys, insert)
     return [
         Write(part)
         if len(kept) == len(part.rows) or (insert and not part.layout.delete)
@@ -106,15 +112,32 @@ def _by_phases(parts: Sequence[Rows], keys: Sequence[Sequence[Any]], insert: boo
     slots: dict[tuple[int, int], dict[Any, int]] = defaultdict(dict)
     for _, number, index in _in_record_order(parts):
         key = keys[number][index]
-        phase, before = latest.get(key, (0, -1))
+        likeness = _likeness(key)
+        phase, before = latest.get(likeness, (0, -1))
         if number < before:
             phase += 1
-        latest[key] = (phase, number)
+        latest[likeness] = (phase, number)
         merges = parts[number].layout.delete or not insert
         slots[phase, number][key if merges else (index,)] = index
     return [
         Write(parts[number], sorted(slot.values())) for (_, number), slot in sorted(slots.items())
     ]
+
+
+def _likeness(key: Any) -> Any:
+    """The same for all keys that some collation takes for equal.
+
+    Collations may ignore case, accents and blanks at the end. A writer that makes literals hands
+    them over with their quotes.
+    """
+    if isinstance(key, tuple):
+        return tuple(map(_likeness, key))
+    if not isinstance(key, str):
+        return key
+    key = key.rstrip("' ")
+    if key.isascii():
+        return key.lower()
+    return "".join(c for c in normalize("NFKD", key.casefold()) if not combining(c))
 
 
 def _by_runs(parts: Sequence[Rows], insert: bool) -> list[Write]:
