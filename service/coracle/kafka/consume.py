@@ -165,13 +165,9 @@ class BatchConsumer:
         """Leave the group and disconnect. Commits nothing."""
         if self._consumer is None:
             return
-        # aiokafka lets the cancellation of a fetch under way escape from its own stop: in a task of
-        # its own it cannot be mistaken for ours.
-        stopping = asyncio.ensure_future(self._consumer.stop())
         try:
-            await asyncio.gather(stopping, return_exceptions=True)
+            await stop_consumer(self._consumer)
         finally:
-            stopping.cancel()
             await self._abandon()
 
     async def _abandon(self) -> None:
@@ -306,6 +302,20 @@ class BatchConsumer:
                 fetching.result()
         except KafkaError as error:
             raise _connect_error(error) from error
+
+
+async def stop_consumer(consumer: Any) -> None:
+    """Stop one of aiokafka's consumers, whatever comes of it.
+
+    It lets the cancellation of a request under way escape from its own ``stop``: in a task of its own
+    that cannot be mistaken for a cancellation of ours.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    try:
+        await asyncio.gather(stopping, return_exceptions=True)
+    finally:
+        stopping.cancel()
+        await consumer._client.close()
 
 
 def _connect_error(error: KafkaError) -> ConnectError:

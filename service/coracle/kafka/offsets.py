@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError
 
 from coracle.api import ConnectError, SourceOffset
 from coracle.kafka.admin import Admin
+from coracle.kafka.consume import stop_consumer
 from coracle.kafka.produce import BatchProducer
 from coracle.kafka.security.connection import start
 from coracle.kafka.settings import consumer_arguments
@@ -147,7 +148,7 @@ class OffsetTopic:
         except KafkaError as error:
             raise ConnectError(f"Offsets topic {self.topic} cannot be read: {error!r}") from error
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     def _absorb(self, key: bytes | None, value: bytes | None) -> None:
         try:

@@ -117,12 +117,15 @@ class TaskLife:
             else:
                 run.resume()
             await run.start()
-            if (this := asyncio.current_task()) is not None and this.cancelling():
+            if _is_cancelled():
                 raise asyncio.CancelledError  # the plugin has swallowed it
             self._trace = ""
             self._become(State.PAUSED if self._paused else State.RUNNING)
             await run.run()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A cancellation that nobody asked for, as libraries let escape, is a failure too.
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             logger.error("task failed: %s", error, exc_info=error)
             self._trace = format_trace(error, self._connector, self.task)
             self._deadline = time.monotonic() + self._stop_seconds
@@ -144,3 +147,9 @@ class TaskLife:
         if self._state is not state:
             self._state = state
             self._changed()
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked the current asyncio task to end."""
+    this = asyncio.current_task()
+    return this is not None and this.cancelling() > 0
