@@ -1,5 +1,8 @@
 """insert.mode × pk.mode, deletes, order and schema changes, on every database."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 import pytest
 
 from coracle.api import BatchError, ConnectError
@@ -192,6 +195,32 @@ async def test_auto_create_and_evolve(destination: Destination):
     assert rows == [(1, None, 1, "it's"), (2, "x", 2, "it's")]
     with pytest.raises(Exception, match=r"(?i)duplicate|unique"):
         await destination.run("INSERT INTO orders (id, n) VALUES (1, 1)")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_tasks_that_change_a_table_at_the_same_time(destination: Destination, exists: bool):
+    """Each adds columns that the other adds too, and one that it does not."""
+    schemas = [
+        struct({"id": INT64, **{name: OPTIONAL_STRING for name in names}})
+        for names in ("abcd", "bcde", "cdef", "defg")
+    ]
+    if exists:
+        await destination.run("CREATE TABLE orders (id BIGINT)")
+    async with AsyncExitStack() as stack:
+        tasks = [
+            await stack.enter_async_context(
+                destination.task(auto_create="true", auto_evolve="true")
+            )
+            for _ in schemas
+        ]
+        await asyncio.gather(
+            *(
+                task.put([values(schema, {"id": number})])
+                for number, (task, schema) in enumerate(zip(tasks, schemas, strict=True))
+            )
+        )
+    rows = await destination.rows("SELECT id, a, b, c, d, e, f, g FROM orders ORDER BY id")
+    assert [row[0] for row in rows] == [0, 1, 2, 3]
 
 
 async def test_a_missing_table_without_auto_create(destination: Destination):

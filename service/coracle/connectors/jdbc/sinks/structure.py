@@ -107,8 +107,7 @@ class Structure:
         if kind is None:
             if layout.delete and self._settings.auto_create:
                 return None
-            await self._create(layout)
-            kind = await self._kind_of(table)
+            kind = await self._create(layout)
         if kind not in self._settings.table_types:
             allowed = ",".join(sorted(self._settings.table_types))
             raise ConnectError(
@@ -116,12 +115,14 @@ class Structure:
                 fix=f"Add {kind} to table.types.",
             )
         columns = await self._dialect.columns(self._conn, table)
-        missing = [field for field in layout.fields if self._find(field, columns) is None]
-        if missing:
+        while missing := self._missing(layout, columns):
             await self._evolve(layout, missing, kind)
             columns = await self._dialect.columns(self._conn, table)
         found = [self._find(field, columns) for field in layout.fields]
         return Target(layout, tuple(column for column in found if column is not None))
+
+    def _missing(self, layout: Layout, columns: Sequence[Column]) -> list[SinkField]:
+        return [field for field in layout.fields if self._find(field, columns) is None]
 
     def _find(self, field: SinkField, columns: Sequence[Column]) -> Column | None:
         """The column of a field: of the same name, else of the same name but for case."""
@@ -132,14 +133,21 @@ class Structure:
         loose = (column for column in columns if column.name.lower() == name.lower())
         return next(exact, None) or next(loose, None)
 
-    async def _create(self, layout: Layout) -> None:
+    async def _create(self, layout: Layout) -> str | None:
+        """Create the table, unless another task was quicker; its kind."""
         table = layout.table
         if not self._settings.auto_create:
             raise ConnectError(
                 f"Table {table} is missing and auto-creation is disabled",
                 fix="Create it, or set auto.create=true.",
             )
-        await self._run(layout, [self._ddl.create(layout)])
+        try:
+            await self._run(self._ddl.create(layout))
+        except Exception:
+            if (kind := await self._kind_of(table)) is None:
+                raise
+            return kind
+        return await self._kind_of(table)
 
     async def _evolve(self, layout: Layout, missing: Sequence[SinkField], kind: str | None) -> None:
         table = layout.table
@@ -163,18 +171,14 @@ class Structure:
                 f"View {table} is missing fields ({names}) and ALTER VIEW is unsupported",
                 fix="Change the view, or leave the fields out with fields.whitelist.",
             )
-        await self._run(layout, self._ddl.add(layout, missing))
+        try:
+            for statement in self._ddl.add(layout, missing):
+                await self._run(statement)
+        except Exception:
+            # Another task may have added some of them; then the others are still to be added.
+            if self._missing(layout, await self._dialect.columns(self._conn, table)) == missing:
+                raise
 
-    async def _run(self, layout: Layout, statements: Sequence[str]) -> None:
-        """Run DDL. Another task may have been quicker: then there is nothing left to do."""
-        for statement in statements:
-            try:
-                await self._dialect.execute(self._conn, statement)
-            except Exception:
-                if not await self._fits(layout):
-                    raise
-            logger.info("Changed the destination: %s", statement)
-
-    async def _fits(self, layout: Layout) -> bool:
-        columns = await self._dialect.columns(self._conn, layout.table)
-        return all(self._find(field, columns) is not None for field in layout.fields)
+    async def _run(self, statement: str) -> None:
+        await self._dialect.execute(self._conn, statement)
+        logger.info("Changed the destination: %s", statement)
