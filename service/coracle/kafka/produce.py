@@ -18,7 +18,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
 from coracle.api import BatchError, ConnectError, DataError
 from coracle.kafka.partitioner import Partitioner
@@ -31,6 +36,7 @@ BATCH_BYTES = 512 * 1024
 MAX_REQUEST_BYTES = 1024 * 1024
 _RECORD_OVERHEAD = 100
 _TOPIC_WAIT_SECONDS = 60.0
+_CLOSE_SECONDS = 1.0
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
@@ -80,25 +86,37 @@ class BatchProducer:
         try:
             await asyncio.wait_for(self._producer.stop(), max(timeout, 0.01))
         except (TimeoutError, KafkaError):
+            logger.warning("the producer is closed with batches that Kafka has not acknowledged")
+        finally:
             await self._abandon()
 
     async def _abandon(self) -> None:
         # An idempotent batch never expires by itself, so a broker that is away would hold us for
-        # ever.
-        sender = self._producer._sender
-        if sender.sender_task is not None:
-            sender.sender_task.cancel()
-            await asyncio.gather(sender.sender_task, return_exceptions=True)
+        # ever. After a stop that went well there is nothing left to do here.
+        sending = self._producer._sender.sender_task
+        if sending is not None:
+            sending.cancel()
+        # The sender waits for its requests, which end with their connections, but for news of the
+        # brokers after that: nobody asks for it any more.
+        client = self._producer.client
+        await client.close()
+        if client._md_update_fut is None:
+            client._md_update_fut = asyncio.get_running_loop().create_future()
+        if not client._md_update_fut.done():
+            client._md_update_fut.set_result(False)
+        if sending is not None:
+            await asyncio.wait({sending}, timeout=_CLOSE_SECONDS)
         accumulator = self._producer._message_accumulator
         left = [batch for queue in accumulator._batches.values() for batch in queue]
         left += accumulator._pending_batches
+        # A batch that is to be sent again is not among them; its callback expects to find it there.
+        accumulator._pending_batches.update(left)
         accumulator.fail_all(KafkaTimeoutError())
         for batch in left:
             # Whoever still waits gets the error; nobody waiting is no reason for a warning.
             for future in (batch.future, batch._drain_waiter):
                 if future.done() and not future.cancelled():
                     future.exception()
-        await self._producer.client.close()
 
     async def partitions(self, topic: str) -> list[int]:
         """The partitions of a topic in order; a topic the broker creates by itself is waited for.
@@ -110,6 +128,10 @@ class BatchProducer:
         while True:
             try:
                 return sorted(await self._producer.partitions_for(topic))
+            except TopicAuthorizationFailedError as error:
+                raise ConnectError(
+                    f"Not allowed to write to topic {topic}.", fix="Grant Write and Describe."
+                ) from error
             except KafkaError as error:
                 if self._producer.client.refusal is not None:
                     raise self._producer.client.refusal from None

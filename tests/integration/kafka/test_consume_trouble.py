@@ -28,6 +28,17 @@ def strict_kafka() -> Iterator[StrictKafka]:
     yield from started(StrictKafka)
 
 
+def as_alice(kafka: StrictKafka) -> dict[str, str]:
+    """Properties of the client that may do nothing."""
+    return {
+        "bootstrap.servers": kafka.sasl_plaintext,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="{kafka.user}" password="{kafka.password}";',
+    }
+
+
 async def trouble(consumer: BatchConsumer) -> str:
     """What the consumer has to say for itself, sooner or later."""
     async with asyncio.timeout(10):
@@ -55,16 +66,7 @@ async def test_what_is_not_allowed_is_said(
     strict_kafka: StrictKafka, pattern: str, words: str
 ) -> None:
     """aiokafka only notes it, and the group is never joined."""
-    consumer = BatchConsumer(
-        {
-            "bootstrap.servers": strict_kafka.sasl_plaintext,
-            "group.id": "spies",
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
-            f'username="{strict_kafka.user}" password="{strict_kafka.password}";',
-        }
-    )
+    consumer = BatchConsumer(as_alice(strict_kafka) | {"group.id": "spies"})
     try:
         await consumer.start([] if pattern else ["secret"], pattern, nothing, nothing)
         assert await trouble(consumer) == words
