@@ -201,7 +201,7 @@ async def test_auto_create_and_evolve(destination: Destination):
 async def test_tasks_that_change_a_table_at_the_same_time(destination: Destination, exists: bool):
     """Each adds columns that the other adds too, and one that it does not."""
     schemas = [
-        struct({"id": INT64, **{name: OPTIONAL_STRING for name in names}})
+        struct({"id": INT64, **dict.fromkeys(names, OPTIONAL_STRING)})
         for names in ("abcd", "bcde", "cdef", "defg")
     ]
     if exists:
