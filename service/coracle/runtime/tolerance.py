@@ -100,7 +100,11 @@ class Tolerance:
         self.counts.total_records_skipped += len(error.failures)
 
     async def retry(self, operation: Callable[[], Awaitable[T]], stage: Stage, plugin: str) -> T:
-        """Call again after a ``RetriableError`` until ``errors.retry.timeout`` has passed.
+        """Call again after a ``RetriableError`` until ``errors.retry.timeout`` has passed; the last
+        attempt is made at that moment.
+
+        Records are not skipped for it, whatever ``errors.tolerance`` says: nothing is known to be
+        wrong with them. Kafka Connect would.
 
         Raises:
             StageError: when it did not help in time.
@@ -113,12 +117,12 @@ class Tolerance:
             except RetriableError as error:
                 attempt += 1
                 self.counts.total_retries += 1
-                delay = self.delay(attempt)
-                if time.monotonic() + delay > deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise StageError(
                         "Tolerance exceeded in error handler", stage, plugin
                     ) from error
-                await asyncio.sleep(delay)
+                await asyncio.sleep(min(self.delay(attempt), left))
 
     def delay(self, attempt: int) -> float:
         """Seconds before attempt ``attempt + 1``: doubling, spread out once at the maximum."""
