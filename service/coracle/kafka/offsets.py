@@ -97,6 +97,10 @@ class OffsetTopic:
             for key, offset in self._offsets.items()
         ]
 
+    def last_of_each(self, offsets: Sequence[SourceOffset]) -> list[SourceOffset]:
+        """Of each source partition the last of these offsets: the one ``write`` stores."""
+        return list({_canonical(self.connector, o.partition): o for o in offsets}.values())
+
     async def write(self, offsets: Sequence[SourceOffset]) -> None:
         """Store offsets and wait until Kafka has them. The last one of a partition wins.
 

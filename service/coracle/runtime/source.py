@@ -51,6 +51,8 @@ IN_FLIGHT_BYTES = 4 * 1024 * 1024
 # Polls are small by Connect's defaults; sending them together is what makes Kafka batches large.
 SEND_BYTES = 512 * 1024
 _SOURCE_SHARE = 0.3
+# Acknowledged offsets that may wait to be stored before those of the same partition are merged.
+_OFFSETS_KEPT = 1000
 
 TopicCreator = Callable[[str], Awaitable[None]]
 
@@ -133,6 +135,7 @@ class SourceRun:
         self._in_flight_changed = asyncio.Event()
         self._resumed = asyncio.Event()
         self._acknowledged: list[SourceOffset] = []
+        self._merge_at = _OFFSETS_KEPT
         self._storing = asyncio.Lock()
         self.counts = SourceCounts()
 
@@ -304,6 +307,9 @@ class SourceRun:
         self._in_flight_changed.set()
         self.counts.source_record_write_total += first.records
         self._acknowledged.extend(first.offsets)
+        if len(self._acknowledged) >= self._merge_at:
+            self._acknowledged = self._offsets.last_of_each(self._acknowledged)
+            self._merge_at = max(_OFFSETS_KEPT, 2 * len(self._acknowledged))
 
     async def _settle(self) -> None:
         if self._sending is not None:

@@ -175,6 +175,19 @@ async def test_a_stop_stores_what_was_acknowledged(kafka: Kafka) -> None:
     assert source.confirmed[-1] == 300
 
 
+async def test_offsets_that_wait_to_be_stored_are_merged(kafka: Kafka) -> None:
+    """A long flush interval costs no memory."""
+    topic = kafka.new_topic()
+    source = Counter(topic, 3000, size=1)
+    async with RunningSource(kafka, source, flush_interval=3600) as running:
+        await running.until(lambda: running.run.counts.source_record_write_total == 3000)
+        assert len(running.run._acknowledged) < 2000
+    assert source.confirmed[-1] == 3000
+    second = Counter(topic, 3000)
+    async with RunningSource(kafka, second, name=running.name):
+        assert second.next == 3000
+
+
 async def test_what_was_polled_before_a_failing_poll_is_sent_and_stored(kafka: Kafka) -> None:
     topic = kafka.new_topic()
     source = Counter(topic, 10_000)
