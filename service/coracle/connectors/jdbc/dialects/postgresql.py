@@ -302,7 +302,8 @@ def _sqlstate(error: asyncpg.PostgresError) -> str:
 
 
 def _by_sqlstate(state: str) -> ErrorClass:
-    if state[:2] in ("08", "53") or state in ("57P01", "57P02", "57P03", "57P05"):
+    # 25006: a primary that has become a standby. The next connection finds the new primary.
+    if state[:2] in ("08", "53") or state in ("25006", "57P01", "57P02", "57P03", "57P05"):
         return ErrorClass.CONNECTION
     if state[:2] == "40" or state in ("55P03", "57014"):
         return ErrorClass.RETRIABLE

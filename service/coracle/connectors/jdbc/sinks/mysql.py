@@ -35,7 +35,7 @@ from coracle.connectors.jdbc.sinks.encoding import (
 )
 from coracle.connectors.jdbc.sinks.layout import SinkField
 from coracle.connectors.jdbc.sinks.structure import Target
-from coracle.connectors.jdbc.sinks.writer import Writer
+from coracle.connectors.jdbc.sinks.writer import ALREADY_THERE, Writer
 
 logger = logging.getLogger(__name__)
 
@@ -275,6 +275,8 @@ class MysqlWriter(Writer):
     def advice(self, error: BaseException, target: Target | None) -> str:
         """By error number."""
         match error.args[0] if error.args else None:
+            case 1062 if target is not None and self.mode(target) is InsertMode.INSERT:
+                return ALREADY_THERE
             case 1406:
                 return "Make the column longer (auto.create makes TEXT and VARBINARY(1024))."
             case 1142 | 1044 | 1143:

@@ -43,7 +43,7 @@ from coracle.connectors.jdbc.sinks.encoding import (
 )
 from coracle.connectors.jdbc.sinks.layout import SinkField
 from coracle.connectors.jdbc.sinks.structure import Target
-from coracle.connectors.jdbc.sinks.writer import Writer
+from coracle.connectors.jdbc.sinks.writer import ALREADY_THERE, Writer
 
 STAGE_FROM = 200
 """Rows from which on a temporary table is quicker than a pipelined statement per row: measured with
@@ -348,9 +348,10 @@ class PostgresWriter(Writer):
         """By the dialect, but for what only a writer meets.
 
         Triggers and view checks that refuse a row speak of the row. So does a key that is twice in
-        one statement although its text differs (``citext``): row by row it is none.
+        one statement although its text differs (``citext``): row by row it is none. A value too
+        long for an index exceeds a limit of the program.
         """
-        if getattr(error, "sqlstate", None) in ("P0001", "44000", "21000"):
+        if getattr(error, "sqlstate", None) in ("P0001", "44000", "21000", "54000"):
             return ErrorClass.DATA
         return super().classify(error)
 
@@ -362,6 +363,8 @@ class PostgresWriter(Writer):
                     "insert.mode=upsert needs a PRIMARY KEY or UNIQUE constraint on exactly "
                     f"({', '.join(target.key_names)})."
                 )
+            case "23505" if target is not None and self.mode(target) is InsertMode.INSERT:
+                return ALREADY_THERE
             case "22021":
                 return (
                     "PostgreSQL cannot store the character NUL in text: remove it with a "

@@ -12,6 +12,7 @@ are reset to their defaults.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -24,7 +25,9 @@ from coracle.connectors.jdbc.sinks.ddl import Ddl, SqliteDdl
 from coracle.connectors.jdbc.sinks.encoding import DAY, Encode, Row, each
 from coracle.connectors.jdbc.sinks.layout import SinkField
 from coracle.connectors.jdbc.sinks.structure import Target
-from coracle.connectors.jdbc.sinks.writer import Writer
+from coracle.connectors.jdbc.sinks.writer import ALREADY_THERE, Writer
+
+_REPEATED = (sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE)
 
 
 class SqliteWriter(Writer):
@@ -90,6 +93,14 @@ class SqliteWriter(Writer):
                     "transform.",
                 )
         return None
+
+    # Errors
+
+    def advice(self, error: BaseException, target: Target | None) -> str:
+        """By result code."""
+        repeated = getattr(error, "sqlite_errorcode", 0) in _REPEATED
+        inserted = target is not None and self.mode(target) is InsertMode.INSERT
+        return ALREADY_THERE if repeated and inserted else ""
 
 
 def _is_numeric(column: Column) -> bool:

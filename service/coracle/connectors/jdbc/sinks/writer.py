@@ -14,6 +14,11 @@ from coracle.connectors.jdbc.sinks.encoding import Encode, Row
 from coracle.connectors.jdbc.sinks.layout import SinkField
 from coracle.connectors.jdbc.sinks.structure import Target
 
+ALREADY_THERE = (
+    "The table has a row of this key. Records come again after a lost connection or a restart; "
+    "insert.mode=upsert writes those without a trace, errors.tolerance=all skips them."
+)
+
 
 class Writer(ABC):
     """Writes rows over one connection, inside the transaction its caller runs.
