@@ -37,6 +37,7 @@ from coracle.api import ConnectError, RetriableError
 logger = logging.getLogger(__name__)
 
 _CLOSING_SECONDS = 1.0
+_GOODBYE_SECONDS = 0.5
 
 # OpenSSL's verification results: X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _HOST_MISMATCH, _ADDRESS_MISMATCH = 10, 9, 62, 64
@@ -136,6 +137,19 @@ class Connection(AIOKafkaConnection):
                 raise
             # The cause may hold the connection, and with it the password, in its frames.
             raise refusal from None
+
+    def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
+        """Close, soon.
+
+        A broker that still holds our last fetch answers TLS's goodbye when it is done with that,
+        and Python would wait half a minute for it.
+        """
+        transport = None if self._writer is None else self._writer.transport
+        closed = super().close(reason, exc)
+        if transport is not None and closed is not None:
+            impatience = self._loop.call_later(_GOODBYE_SECONDS, transport.abort)
+            closed.add_done_callback(lambda _: impatience.cancel())
+        return closed
 
     def authenticator_oauth(self) -> OAuthAuthenticator:
         """What answers the broker's challenges."""
