@@ -7,7 +7,7 @@ asyncio task per Coracle task, so a plugin needs no locks:
     sink task     open → (put → flush)* → close → stop      open and close repeat on rebalances
 
 A plugin class is constructed with no arguments; what it needs arrives in its first call. Third
-parties register classes through entry points, see docs/plugins.md.
+parties register classes through entry points, see docs/adr/0004-plugin-names.md.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from enum import StrEnum
 
 from coracle.runtime.context import ConnectorContextFilter
@@ -16,6 +17,36 @@ _FORMAT = "[%(asctime)s] %(levelname)s %(connector_context)s%(message)s (%(name)
 _CHATTY = ("aiokafka", "asyncio", "uvicorn")
 # These call every passing state of a fresh topic an error; what lasts reaches us as an exception.
 _ALARMIST = ("aiokafka.cluster", "aiokafka.coordinator.assignors", "aiokafka.producer.sender")
+
+
+class Once(logging.Filter):
+    """Lets one of many equal complaints of a library pass every so often, saying how many were held.
+
+    While a broker is away, aiokafka says so many times a second.
+
+    Args:
+        seconds: how long a message is held back after it was shown.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._shown: dict[tuple[str, str], float] = {}
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this message is shown."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        # Without the numbers in it: a correlation id or an address makes no message another one.
+        key = (record.name, str(record.msg))
+        if record.created - self._shown.get(key, 0) < self._seconds:
+            self._held[key] += 1
+            return False
+        self._shown[key] = record.created
+        if held := self._held.pop(key, 0):
+            record.msg = f"{record.msg} (and {held} times more since)"
+        return True
 
 
 class LogLevel(StrEnum):
@@ -39,6 +70,7 @@ def setup_logging(level: LogLevel) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     if level is not LogLevel.DEBUG:
+        handler.addFilter(Once())
         for name in _CHATTY:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
         for name in _ALARMIST:

@@ -1,60 +1,38 @@
+"""What reaches the log."""
+
 import logging
-import warnings
-from collections.abc import Iterator
 
-import pytest
-
-from coracle.cli.logs import LogLevel, setup_logging
-from coracle.runtime.context import connector_context
+from coracle.cli.logs import Once
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.addLevelName(logging.WARNING, "WARNING")
-    for name in ("aiokafka", "asyncio", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
+def record(
+    at: float, name: str = "aiokafka", message: str = "Unable connect to node %s"
+) -> logging.LogRecord:
+    made = logging.LogRecord(name, logging.ERROR, "client.py", 1, message, (1,), None)
+    made.created = at
+    return made
 
 
-def test_lines_look_like_kafka_connects(capsys: pytest.CaptureFixture[str]) -> None:
-    setup_logging(LogLevel.INFO)
-    token = connector_context.set("[orders|task-0] ")
-    logging.getLogger("coracle.x").warning("late by %d s", 5)
-    connector_context.reset(token)
-    logging.getLogger("coracle.x").info("done")
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("[20")
-    assert "] WARN [orders|task-0] late by 5 s (coracle.x:" in first
-    assert "] INFO done (coracle.x:" in second
+def test_a_library_that_repeats_itself_is_heard_now_and_then() -> None:
+    once = Once(10)
+    assert [once.filter(record(at)) for at in (100, 101, 109, 111)] == [True, False, False, True]
+    last = record(130)
+    assert once.filter(record(122))
+    assert once.filter(last)
+    assert last.getMessage() == "Unable connect to node 1"
 
 
-def test_libraries_speak_only_when_everything_is_wanted(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    setup_logging(LogLevel.INFO)
-    logging.getLogger("aiokafka.conn").info("chatter")
-    assert capsys.readouterr().err == ""
-    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-    setup_logging(LogLevel.DEBUG)
-    logging.getLogger("aiokafka.conn").info("chatter")
-    assert "chatter" in capsys.readouterr().err
+def test_what_was_held_back_is_counted() -> None:
+    once = Once(10)
+    for at in (100, 101, 102):
+        once.filter(record(at))
+    shown = record(111)
+    once.filter(shown)
+    assert shown.getMessage() == "Unable connect to node 1 (and 2 times more since)"
 
 
-def test_error_level_silences_libraries_too(capsys: pytest.CaptureFixture[str]) -> None:
-    setup_logging(LogLevel.ERROR)
-    logging.getLogger("aiokafka.conn").warning("chatter")
-    assert capsys.readouterr().err == ""
-
-
-def test_python_warnings_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    setup_logging(LogLevel.INFO)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        logging.captureWarnings(True)
-        warnings.warn("old", UserWarning, stacklevel=1)
-    assert "UserWarning: old" in capsys.readouterr().err
+def test_our_own_messages_and_other_messages_pass() -> None:
+    once = Once(10)
+    assert all(once.filter(record(100, "coracle.kafka")) for _ in range(3))
+    assert once.filter(record(100))
+    assert once.filter(record(100, message="Group Coordinator Request failed: %s"))

@@ -308,6 +308,14 @@ def test_an_unknown_transform(worker):
             },
         ),
         (
+            {"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dlq"},
+            {
+                "errors.deadletterqueue.topic.name": "Dead letter queues are not available yet: "
+                "records that fail would be skipped and not be found in the topic. Set "
+                "errors.tolerance=none to stop at them, or remove the topic to skip them."
+            },
+        ),
+        (
             {"topics": "", "topics.regex": "("},
             {
                 "topics.regex": "Invalid value ( for configuration topics.regex: must be a Java "
