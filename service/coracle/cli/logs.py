@@ -20,7 +20,7 @@ _ALARMIST = ("aiokafka.cluster", "aiokafka.coordinator.assignors", "aiokafka.pro
 
 
 class Once(logging.Filter):
-    """Lets one of many equal complaints of a library pass every so often, saying how many were held.
+    """Lets one of many equal complaints of a library pass now and then, and counts the others.
 
     While a broker is away, aiokafka says so many times a second.
 
