@@ -307,8 +307,8 @@ class BatchConsumer:
 async def stop_consumer(consumer: Any) -> None:
     """Stop one of aiokafka's consumers, whatever comes of it.
 
-    It lets the cancellation of a request under way escape from its own ``stop``: in a task of its own
-    that cannot be mistaken for a cancellation of ours.
+    It lets the cancellation of a request under way escape from its own ``stop``: in a task of its
+    own that cannot be mistaken for a cancellation of ours.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     try:
