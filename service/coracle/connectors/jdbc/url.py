@@ -46,7 +46,7 @@ class JdbcUrl:
     subprotocol: str
     hosts: tuple[tuple[str, int], ...]
     database: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
     password: Password | None = None
 

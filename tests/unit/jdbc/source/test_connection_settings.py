@@ -80,6 +80,14 @@ def test_other_connection_keys_are_parameters() -> None:
     assert settings.user == "u"
 
 
+def test_secrets_among_the_parameters_are_never_shown() -> None:
+    settings = ConnectionSettings.of(
+        config("jdbc:postgresql://h/d?sslpassword=hush", connection__sslpassword="hush")
+    )
+    assert settings.url.param("sslpassword") == "hush"
+    assert "hush" not in repr(settings) + str(settings) + repr(settings.url)
+
+
 def test_a_dialect_of_another_database() -> None:
     with pytest.raises(ConfigError, match=r"dialect.name is SqliteDatabaseDialect"):
         dialect_for(config("jdbc:mysql://h/d", dialect__name="SqliteDatabaseDialect"))
