@@ -412,3 +412,74 @@ async def test_unquoted_names(mariadb: Database[MariaDB]) -> None:
     config = settings(mariadb, mode="incrementing", incrementing__column__name="id")
     config |= {"quote.sql.identifiers": "never", "table.names.qualify": "false"}
     assert await read(config, 1) == [{"id": 1}]
+
+
+async def test_a_database_whose_name_matches_as_a_pattern(mariadb: Database[MariaDB]) -> None:
+    """The underscore of test_1 stands for any character in a LIKE pattern."""
+    other = mariadb.database.replace("_", "x")
+    mariadb.sql(
+        f"CREATE TABLE t (id INT); CREATE DATABASE {other}; CREATE TABLE {other}.u (id INT);"
+        f"GRANT ALL ON {other}.* TO {mariadb.user}@'%'"
+    )
+    try:
+        async with connector_of(settings(mariadb, mode="bulk")) as connector:
+            [own] = await connector.task_configs(9)
+        assert own["tables"] == f"`{mariadb.database}`.`t`"
+    finally:
+        mariadb.sql(f"DROP DATABASE {other}")
+
+
+@pytest.mark.parametrize("mode", ["bulk", "incrementing"])
+async def test_a_query_that_ends_with_a_comment(shop: Shop, mode: str) -> None:
+    shop.sql("CREATE TABLE t (id SERIAL PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    offsets = Offsets()
+    config = shop.settings(mode=mode, query="SELECT id FROM t -- all of them")
+    config |= {"incrementing.column.name": "id", "poll.interval.ms": "1"}
+    assert ids(await read(config, 2, offsets)) == [1, 2]
+    async with task_of(config, offsets) as task:
+        assert await quiet(task) == (mode == "incrementing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("VARCHAR(5)", "'7'", "'7'|operator does not exist"),
+        ("DECIMAL(5,1)", "1.5", "1.5"),
+        ("DECIMAL(25)", "9223372036854775808", "9223372036854775808"),
+        ("DOUBLE PRECISION", "0.5", "0.5"),
+    ],
+)
+async def test_ids_are_whole_numbers(shop: Shop, kind: str, value: str, shown: str) -> None:
+    shop.sql(f"CREATE TABLE t (id {kind} NOT NULL); INSERT INTO t VALUES ({value})")
+    config = shop.settings(mode="incrementing", incrementing__column__name="id")
+    async with task_of(config) as task:
+        with pytest.raises(ConnectError, match=shown):
+            await poll(task)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "GMT+02:00"])
+async def test_a_coalesce_of_columns_with_and_without_a_zone(shop: Shop, zone: str) -> None:
+    """Whatever zone the server or the session is in."""
+    zoned = "timestamptz" if shop.is_postgres else "TIMESTAMP(6) NULL"
+    local = "timestamp" if shop.is_postgres else "DATETIME(6)"
+    session = "SET TIME ZONE 'UTC'" if shop.is_postgres else "SET time_zone = '+00:00'"
+    if shop.is_postgres:
+        shop.database.sql(f"ALTER ROLE \"{shop.database.user}\" SET timezone = 'America/New_York'")
+    table = f"CREATE TABLE t (id INT, a {local} NULL, b {zoned})"
+    hour = {"UTC": 12, "Europe/Berlin": 13, "GMT+02:00": 14}[zone]
+    shop.database.sql(
+        (f'SET ROLE "{shop.database.user}"; ' if shop.is_postgres else "")
+        + f"{table}; {session}; INSERT INTO t VALUES (1, '2024-01-01 {hour}:00:01', NULL),"
+        f" (2, NULL, '2024-01-01 12:00:02'), (3, '2024-01-01 {hour}:00:03', NULL)"
+    )
+    config = shop.settings(mode="timestamp", timestamp__column__name="a,b", db__timezone=zone)
+    config |= {"validate.non.null": "false", "batch.max.rows": "1"}
+    offsets = Offsets()
+    if not shop.is_postgres and zone != "UTC":
+        async with task_of(config) as task:
+            with pytest.raises(ConnectError, match="MySQL cannot compare the two"):
+                await poll(task)
+        return
+    assert ids(await read(config, 2, offsets)) == [1, 2]
+    assert ids(await read(config, 1, offsets)) == [3]
+    assert offsets.stored[shop.partition("t")] == {"timestamp": 1704110403000, "timestamp_nanos": 0}

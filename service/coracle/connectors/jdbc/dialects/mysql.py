@@ -178,10 +178,12 @@ class MysqlDialect(Dialect):
 
     async def close(self, conn: Any) -> None:
         """Say goodbye, or just hang up after two seconds."""
-        with suppress(Exception):
-            await asyncio.wait_for(conn.ensure_closed(), 2)
-        with suppress(Exception):
-            conn.close()
+        try:
+            with suppress(Exception):
+                await asyncio.wait_for(conn.ensure_closed(), 2)
+        finally:  # also when we are cancelled
+            with suppress(Exception):
+                conn.close()
 
     async def execute(self, conn: Any, sql: str, args: Sequence[Any] = ()) -> None:
         """Run a statement without a result."""
@@ -222,7 +224,7 @@ class MysqlDialect(Dialect):
             conn,
             "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES"  # noqa: S608
             f" WHERE TABLE_TYPE IN ({marks}) AND TABLE_SCHEMA NOT IN ({hidden})"
-            " AND (%s IS NULL OR TABLE_SCHEMA LIKE %s) ORDER BY 1, 2",
+            " AND (%s IS NULL OR TABLE_SCHEMA = %s) ORDER BY 1, 2",
             [*kinds, *[catalog_pattern or self.settings.url.database or None] * 2],
         )
         return [TableId(database, None, name) for database, name in rows]
@@ -273,7 +275,8 @@ class MysqlDialect(Dialect):
     async def query_columns(self, conn: Any, sql: str) -> list[Column]:
         """Columns of a query, from the description of its empty result."""
         async with conn.cursor() as cursor:
-            await cursor.execute(f"SELECT * FROM ({sql}) coracle_query LIMIT 0")  # noqa: S608
+            # The line ends before the parenthesis, because the query may end with a comment.
+            await cursor.execute(f"SELECT * FROM ({sql}\n) coracle_query LIMIT 0")  # noqa: S608
             return [_result_column(field) for field in cursor._result.fields]
 
     async def server_now(self, conn: Any) -> int:

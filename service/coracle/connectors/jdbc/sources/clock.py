@@ -27,12 +27,13 @@ class LocalClock:
     Where a wall clock shows an hour twice or skips one, the offset from before a jump forward and
     after a jump back counts, which is how ``java.util.GregorianCalendar`` reads such times.
 
-    Args:
+    Attributes:
         zone: the wall clock's time zone.
+        is_utc: whether there is nothing to translate.
     """
 
     def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
+        self.zone = zone
         self._offsets: dict[int, int] = {}
         self.is_utc = zone is UTC
 
@@ -53,12 +54,12 @@ class LocalClock:
         if self.is_utc:
             return utc
         moment = (_EPOCH + timedelta(microseconds=_clamp(utc))).replace(tzinfo=UTC)
-        return utc + _micros(moment.astimezone(self._zone).utcoffset())
+        return utc + _micros(moment.astimezone(self.zone).utcoffset())
 
     def _offset(self, local: int) -> int:
         moment = _EPOCH + timedelta(microseconds=_clamp(local))
         return min(
-            _micros(moment.replace(tzinfo=self._zone, fold=fold).utcoffset()) for fold in (0, 1)
+            _micros(moment.replace(tzinfo=self.zone, fold=fold).utcoffset()) for fold in (0, 1)
         )
 
 

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from coracle.api import ConnectError
 from coracle.connectors.jdbc.dialects.base import Column, Dialect
 from coracle.connectors.jdbc.sources.clock import DAY, LocalClock, iso
 from coracle.connectors.jdbc.sources.offsets import Position
@@ -56,7 +59,7 @@ class Comparison:
 def comparison(
     dialect: Dialect, columns: Sequence[Column], clock: LocalClock, *, only: bool
 ) -> Comparison:
-    """The comparison of a COALESCE of these columns, which are of one kind.
+    """The comparison of a COALESCE of these columns.
 
     Args:
         dialect: the database's.
@@ -64,16 +67,20 @@ def comparison(
         clock: the wall clock of those without a zone.
         only: whether they alone tell what is new. With an id beside them, today's rows of a DATE
             column need not wait for the end of the day.
+
+    Raises:
+        ConnectError: when columns with and without a zone cannot be compared with each other.
     """
     quoted = [dialect.quote(column.name) for column in columns]
-    expression = quoted[0] if len(quoted) == 1 else f"COALESCE({', '.join(quoted)})"
-    kind = dialect.settings.kind
-    if kind == "sqlite":
+    if dialect.settings.kind == "sqlite":
         return _sqlite(quoted, clock)
     tick = max(_tick(column, only) for column in columns)
-    if kind == "postgresql":
-        return _postgresql(expression, columns[0], clock, tick)
-    return _mysql(expression, columns[0], clock, tick)
+    make = _postgresql if dialect.settings.kind == "postgresql" else _mysql
+    return make(quoted, columns, clock, tick)
+
+
+def _coalesce(expressions: Sequence[str]) -> str:
+    return expressions[0] if len(expressions) == 1 else f"COALESCE({', '.join(expressions)})"
 
 
 def _tick(column: Column, only: bool) -> int:
@@ -83,25 +90,48 @@ def _tick(column: Column, only: bool) -> int:
     return 10 ** (6 - min(digits, 6))
 
 
-def _postgresql(expression: str, column: Column, clock: LocalClock, tick: int) -> Comparison:
+def _postgresql(
+    quoted: Sequence[str], columns: Sequence[Column], clock: LocalClock, tick: int
+) -> Comparison:
     from coracle.connectors.jdbc.dialects.postgresql import EPOCH_MICROS
 
-    zoned = column.type_name == "timestamptz"
-    type_ = "timestamptz" if zoned else "timestamp"
+    zoned = [column.type_name == "timestamptz" for column in columns]
+    if any(zoned):  # else the server would compare the others in the session's zone
+        quoted = [
+            name if is_zoned else f"({name}::timestamp AT TIME ZONE {_postgresql_zone(clock)})"
+            for name, is_zoned in zip(quoted, zoned, strict=True)
+        ]
+    type_ = "timestamptz" if any(zoned) else "timestamp"
     return Comparison(
-        expression,
+        _coalesce(quoted),
         lambda n: f"${n}::{type_}",
-        _same if zoned else clock.to_local,
+        _same if any(zoned) else clock.to_local,
         lambda micros: micros - EPOCH_MICROS,
         tick,
     )
 
 
-def _mysql(expression: str, column: Column, clock: LocalClock, tick: int) -> Comparison:
+def _postgresql_zone(clock: LocalClock) -> str:
+    if isinstance(clock.zone, ZoneInfo):
+        return f"'{clock.zone.key}'"
+    offset = clock.zone.utcoffset(None) or timedelta()
+    return f"INTERVAL '{offset // timedelta(seconds=1)} seconds'"
+
+
+def _mysql(
+    quoted: Sequence[str], columns: Sequence[Column], clock: LocalClock, tick: int
+) -> Comparison:
+    zoned = [column.type_name == "timestamp" for column in columns]
+    if any(zoned) and not all(zoned) and not clock.is_utc:
+        raise ConnectError(
+            "TIMESTAMP columns are instants and DATETIME columns are in db.timezone: MySQL cannot "
+            "compare the two.",
+            fix="Name columns of one type in timestamp.column.name, or set db.timezone=UTC.",
+        )
     return Comparison(
-        expression,
+        _coalesce(quoted),
         lambda _: "CAST(%s AS DATETIME(6))",
-        _same if column.type_name == "timestamp" else clock.to_local,
+        _same if any(zoned) else clock.to_local,
         lambda micros: iso(micros, 6).replace("T", " "),
         tick,
     )
@@ -131,9 +161,12 @@ def _sqlite(quoted: Sequence[str], clock: LocalClock) -> Comparison:
             f" ELSE {name} END"
         ]
     ]
-    expression = shapes[0] if len(shapes) == 1 else f"COALESCE({', '.join(shapes)})"
     return Comparison(
-        f"({expression})", lambda _: "?", clock.to_local, lambda micros: micros // 1000, 1_000_000
+        f"({_coalesce(shapes)})",
+        lambda _: "?",
+        clock.to_local,
+        lambda micros: micros // 1000,
+        1_000_000,
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from coracle.api import ConnectError, RecordBatch, RecordSchema, SourceOffset
@@ -229,9 +230,9 @@ class Reader:
                 table = TableId(None, None, table.name)
             source = dialect.quote_table(table)
         elif any(reading.cast for reading in self._layout.readings):
-            source = f"({self._settings.query}) coracle_query"
+            source = f"({self._settings.query}\n) coracle_query"
         else:
-            return self._settings.query
+            return self._settings.query + "\n"  # what follows is none of its last comment
         return f"SELECT {', '.join(items)} FROM {source}"  # noqa: S608
 
     # Reading
@@ -294,14 +295,7 @@ class Reader:
         """Move the position to the end of these rows, or as near as is safe."""
         incrementing, timestamp = self.position.incrementing, self.position.timestamp
         if self._id is not None:
-            last = rows[-1][self._id]
-            if last is None:
-                raise ConnectError(
-                    f"Null value for incrementing column {self._layout.names[self._id]} in a row "
-                    f"of {self}.",
-                    fix="Leave such rows out with query, or make the column NOT NULL.",
-                )
-            incrementing = int(last)
+            incrementing = self._whole(rows[-1][self._id], self._layout.names[self._id])
         if self._timestamps:
             latest = self._timestamp(rows[-1])
             if self._id is not None or ahead is None or self._timestamp(ahead) != latest:
@@ -312,6 +306,21 @@ class Reader:
                         timestamp = earlier
                         break
         self.position = Position(incrementing, timestamp)
+
+    def _whole(self, value: Any, name: str) -> int:
+        """The value of the incrementing column as it is stored in offsets."""
+        if value is None:
+            raise ConnectError(
+                f"Null value for incrementing column {name} in a row of {self}.",
+                fix="Leave such rows out with query, or make the column NOT NULL.",
+            )
+        if isinstance(value, (int, float, Decimal)) and value % 1 == 0 and value < 2**63:
+            return int(value)
+        raise ConnectError(
+            f"The incrementing column {name} of {self} holds {value!r}, and ids are whole numbers "
+            "below 2^63.",
+            fix="Name another column in incrementing.column.name, or use mode timestamp or bulk.",
+        )
 
     def _timestamp(self, row: Sequence[Any]) -> int:
         for index, micros in self._timestamps:
