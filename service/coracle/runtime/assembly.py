@@ -17,6 +17,7 @@ from coracle.kafka.consume import BatchConsumer
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer
 from coracle.runtime.conversion import Converters
+from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.sink import SinkRun, SinkSettings
 from coracle.runtime.source import SourceRun, SourceSettings
 from coracle.runtime.tolerance import Tolerance
@@ -49,14 +50,9 @@ def _sink(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SinkRun:
         **{key: str(worker.config[key]) for key in ("session.timeout.ms", "heartbeat.interval.ms")},
     } | config.consumer
     return SinkRun(
-        config.name,
-        task,
-        config.config,
+        _pipeline(config, task),
         plugin,
         BatchConsumer(consumer_props),
-        _converters(config),
-        _chain(config),
-        Tolerance(config.name, task, config.config),
         SinkSettings(
             topics=config.topics,
             pattern=compile_regex(config.topics_regex).pattern if config.topics_regex else "",
@@ -74,16 +70,11 @@ def _source(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SourceR
     } | config.producer
     groups = config.topic_creation if worker.config["topic.creation.enable"] else []
     return SourceRun(
-        config.name,
-        task,
-        config.config,
+        _pipeline(config, task),
         plugin,
         BatchProducer(producer_props),
         offset_topic(config, worker),
         TopicCreator(groups, config.admin).ensure,
-        _converters(config),
-        _chain(config),
-        Tolerance(config.name, task, config.config),
         SourceSettings(
             flush_interval=worker.config["offset.flush.interval.ms"] / 1000,
             flush_timeout=worker.config["offset.flush.timeout.ms"] / 1000,
@@ -98,6 +89,17 @@ def offset_topic(config: ConnectorConfig, worker: WorkerConfig) -> OffsetTopic:
     topic = config.config["offsets.storage.topic"] or worker.config["offset.storage.topic"]
     return OffsetTopic(
         config.name, topic, worker.client("consumer"), worker.client("producer"), config.admin
+    )
+
+
+def _pipeline(config: ConnectorConfig, task: int) -> Pipeline:
+    return Pipeline(
+        config.name,
+        task,
+        config.config,
+        _converters(config),
+        _chain(config),
+        Tolerance(config.name, task, config.config),
     )
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 from coracle.api import (
     BatchError,
-    Config,
     RecordBatch,
     RetriableError,
     SinkTask,
@@ -35,12 +34,11 @@ from coracle.api import (
 )
 from coracle.kafka.consume import BatchConsumer
 from coracle.runtime.byte_queue import ByteQueue
-from coracle.runtime.conversion import Converters, deserialize
+from coracle.runtime.conversion import deserialize
 from coracle.runtime.failure import Stage, StageError, span_of
+from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.shutdown import bounded
-from coracle.runtime.tolerance import Tolerance
 from coracle.runtime.transformation import transform
-from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +47,7 @@ PUT_BYTES = 2 * 1024 * 1024
 # Short enough to keep the event loop responsive: converting this much takes some ten milliseconds.
 CONVERT_BYTES = 512 * 1024
 _IDLE_SECONDS = 1.0
+_COMMIT_SHARE = 0.3
 # What opening or closing partitions may take: less than the group's rebalance timeout.
 _REBALANCE_SECONDS = 45.0
 
@@ -73,46 +72,30 @@ class SinkCounts:
     offset_commit_completion_total: int = 0
 
 
-@dataclass(frozen=True)
-class _Context:
-    connector: str
-    task: int
-
-
 class SinkRun:
     """Runs a sink task from start to stop. Made anew for every (re)start.
 
     Args:
-        connector, task: the task's identity.
-        config: its configuration, connector and task keys together.
+        pipeline: the task's identity and stages.
         sink: the plugin's task.
         consumer: not started yet.
-        converters, chain, tolerance: the stages.
         settings: see ``SinkSettings``.
     """
 
     def __init__(
         self,
-        connector: str,
-        task: int,
-        config: Config,
+        pipeline: Pipeline,
         sink: SinkTask,
         consumer: BatchConsumer,
-        converters: Converters,
-        chain: Chain,
-        tolerance: Tolerance,
         settings: SinkSettings,
     ) -> None:
-        self._context = _Context(connector, task)
-        self._config = config
+        self._pipeline = pipeline
         self._sink = sink
         self._consumer = consumer
-        self._converters = converters
-        self._chain = chain
-        self._tolerance = tolerance
         self._settings = settings
         self._queue = ByteQueue(QUEUE_BYTES)
         self._delivery = asyncio.Lock()
+        self._putting: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
         self._resumed = asyncio.Event()
         self._revoking = asyncio.Event()
@@ -137,7 +120,7 @@ class SinkRun:
         Raises:
             ConnectError: the task cannot run; ``stop`` must still be called.
         """
-        await self._sink.start(self._context, self._config)
+        await self._sink.start(self._pipeline, self._pipeline.config)
         await self._consumer.start(
             self._settings.topics, self._settings.pattern, self._on_assigned, self._on_revoked
         )
@@ -164,9 +147,16 @@ class SinkRun:
             deadline: ``time.monotonic()`` by which everything ends, whatever the broker or the sink
                 do.
         """
+        self._revoking.set()  # what has to be put again is left to the next run
+        put_deadline = deadline - _COMMIT_SHARE * (deadline - time.monotonic())
+        await bounded(self._settle(), put_deadline, "putting the last records")
         await bounded(self._leave_partitions(), deadline, "committing the last offsets")
         await bounded(self._sink.stop(), deadline, "stopping the sink")
         await bounded(self._consumer.stop(), deadline, "leaving the group")
+
+    async def _settle(self) -> None:
+        if self._putting is not None and not self._putting.done():
+            await self._putting
 
     async def _leave_partitions(self) -> None:
         async with self._delivery:
@@ -196,9 +186,11 @@ class SinkRun:
                     self.counts.sink_record_read_total += len(batch)
                     self.counts.bytes_read_total += batch.nbytes
                     ready = transform(
-                        await deserialize(batch, self._converters, self._tolerance),
-                        self._chain,
-                        self._tolerance,
+                        await deserialize(
+                            batch, self._pipeline.converters, self._pipeline.tolerance
+                        ),
+                        self._pipeline.chain,
+                        self._pipeline.tolerance,
                     )
                     if generation != self._generation:
                         break
@@ -215,16 +207,21 @@ class SinkRun:
         while True:
             timeout = max(0.0, self._commit_due - time.monotonic())
             batches = await self._queue.take(PUT_BYTES, timeout)
-            generation = self._generation
-            async with self._delivery:
-                # A rebalance may have taken the partitions while we waited for the lock.
-                current = generation == self._generation
-                if current and batches and await self._deliver(batches):
-                    for batch in batches:
-                        assert batch.origin is not None
-                        self._done[batch.origin] = batch.position
-                if time.monotonic() >= self._commit_due:
-                    await self._flush_and_commit()
+            # A stop waits for what is being put: cut off while the sink commits, it would come
+            # twice.
+            self._putting = asyncio.create_task(self._put(batches, self._generation))
+            await asyncio.shield(self._putting)
+
+    async def _put(self, batches: Sequence[RecordBatch], generation: int) -> None:
+        async with self._delivery:
+            # A rebalance may have taken the partitions while we waited for the lock.
+            current = generation == self._generation
+            if current and batches and await self._deliver(batches):
+                for batch in batches:
+                    assert batch.origin is not None
+                    self._done[batch.origin] = batch.position
+            if time.monotonic() >= self._commit_due:
+                await self._flush_and_commit()
 
     async def _deliver(self, batches: Sequence[RecordBatch]) -> bool:
         """Put until it worked; ``False`` when a rebalance asks for the partitions back."""
@@ -235,7 +232,7 @@ class SinkRun:
                 await self._sink.put(pending)
             except RetriableError as error:
                 attempt += 1
-                delay = self._tolerance.delay(attempt) if error.after is None else error.after
+                delay = self._pipeline.delay(attempt, error.after)
                 logger.warning("put failed and is repeated in %.1f s: %s", delay, error)
                 if await _happens(self._revoking, delay):
                     return False
@@ -264,8 +261,11 @@ class SinkRun:
             end = start + len(batch)
             local = {i - start: e for i, e in error.failures.items() if start <= i < end}
             if local:
-                batch = self._tolerance.skip(
-                    batch, BatchError(local, plugin=error.plugin), Stage.TASK_PUT, self._plugin
+                batch = self._pipeline.tolerance.skip(
+                    batch,
+                    BatchError(local, plugin=error.plugin),
+                    Stage.TASK_PUT,
+                    self._pipeline.plugin,
                 )
             if len(batch):
                 remaining.append(batch)
@@ -331,11 +331,7 @@ class SinkRun:
             ) from error
 
     def _failure(self, message: str, position: str = "") -> StageError:
-        return StageError(message, Stage.TASK_PUT, self._plugin, position)
-
-    @property
-    def _plugin(self) -> str:
-        return self._config.originals.get("connector.class", "")
+        return StageError(message, Stage.TASK_PUT, self._pipeline.plugin, position)
 
 
 async def _happens(event: asyncio.Event, seconds: float) -> bool:

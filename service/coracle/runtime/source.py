@@ -27,7 +27,6 @@ from typing import Any
 
 from coracle.api import (
     BatchError,
-    Config,
     OffsetReader,
     RecordBatch,
     RetriableError,
@@ -37,12 +36,11 @@ from coracle.api import (
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer, describe_produce_error
 from coracle.runtime.byte_queue import ByteQueue
-from coracle.runtime.conversion import Converters, serialize
+from coracle.runtime.conversion import serialize
 from coracle.runtime.failure import Stage, StageError
+from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.shutdown import bounded
-from coracle.runtime.tolerance import Tolerance
 from coracle.runtime.transformation import transform
-from coracle.transforms.chain import Chain
 
 logger = logging.getLogger(__name__)
 
@@ -95,38 +93,27 @@ class SourceRun:
     """Runs a source task from start to stop. Made anew for every (re)start.
 
     Args:
-        connector, task: the task's identity.
-        config: its configuration, connector and task keys together.
+        pipeline: the task's identity and stages.
         source: the plugin's task.
         producer, offsets: not started yet.
         ensure_topic: called before the first record goes to a topic.
-        converters, chain, tolerance: the stages.
         settings: see ``SourceSettings``.
     """
 
     def __init__(
         self,
-        connector: str,
-        task: int,
-        config: Config,
+        pipeline: Pipeline,
         source: SourceTask,
         producer: BatchProducer,
         offsets: OffsetTopic,
         ensure_topic: TopicCreator,
-        converters: Converters,
-        chain: Chain,
-        tolerance: Tolerance,
         settings: SourceSettings,
     ) -> None:
-        self._context = _Context(connector, task, offsets)
-        self._config = config
+        self._pipeline = pipeline
         self._source = source
         self._producer = producer
         self._offsets = offsets
         self._ensure_topic = ensure_topic
-        self._converters = converters
-        self._chain = chain
-        self._tolerance = tolerance
         self._settings = settings
         self._queue = ByteQueue(QUEUE_BYTES)
         self._sending: asyncio.Task[None] | None = None
@@ -158,7 +145,10 @@ class SourceRun:
             replication_factor=self._settings.offset_replication_factor,
         )
         await self._producer.start()
-        await self._source.start(self._context, self._config)
+        await self._source.start(
+            _Context(self._pipeline.connector, self._pipeline.task, self._offsets),
+            self._pipeline.config,
+        )
 
     async def run(self) -> None:
         """Move records until cancelled.
@@ -213,7 +203,7 @@ class SourceRun:
                 batch = await self._source.poll()
             except RetriableError as error:
                 attempt += 1
-                delay = self._tolerance.delay(attempt) if error.after is None else error.after
+                delay = self._pipeline.delay(attempt, error.after)
                 logger.warning("poll failed and is repeated in %.1f s: %s", delay, error)
                 await asyncio.sleep(delay)
                 continue
@@ -231,7 +221,7 @@ class SourceRun:
         failure = StageError(
             "Unhandled exception in error handler",
             Stage.TASK_POLL,
-            self._config.originals.get("connector.class", ""),
+            self._pipeline.plugin,
         )
         failure.__cause__ = error
         return failure
@@ -248,10 +238,10 @@ class SourceRun:
 
     async def _send(self, batch: RecordBatch) -> None:
         offsets = batch.source_offsets
-        batch = transform(batch, self._chain, self._tolerance)
+        batch = transform(batch, self._pipeline.chain, self._pipeline.tolerance)
         acknowledgements: list[tuple[str, asyncio.Future[Any]]] = []
         records = size = 0
-        for columns in await serialize(batch, self._converters, self._tolerance):
+        for columns in await serialize(batch, self._pipeline.converters, self._pipeline.tolerance):
             await self._ensure_topic(columns.topic)
             while columns.values:
                 try:
@@ -265,7 +255,7 @@ class SourceRun:
                     )
                 except BatchError as error:
                     where = f"a record for {columns.topic}"
-                    self._tolerance.tolerate(
+                    self._pipeline.tolerance.tolerate(
                         error, Stage.KAFKA_PRODUCE, "", lambda _, where=where: where
                     )
                     columns = columns.without(error.failures)

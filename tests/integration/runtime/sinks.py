@@ -25,6 +25,7 @@ from coracle.api import (
 )
 from coracle.kafka.consume import BatchConsumer
 from coracle.runtime.conversion import Converters
+from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.sink import SinkRun, SinkSettings
 from coracle.runtime.tolerance import Tolerance
 from coracle.transforms.chain import Chain, Step
@@ -126,6 +127,28 @@ class Recorder(SinkTask):
         self.events.append("stop")
 
 
+def text_pipeline(
+    name: str, plugin: str, tolerance: str = "none", transforms: Sequence[Transform] = ()
+) -> Pipeline:
+    """The stages of a task that carries text."""
+    policy = {
+        "errors.tolerance": tolerance,
+        "errors.log.enable": False,
+        "errors.log.include.messages": False,
+        "errors.retry.timeout": 0,
+        "errors.retry.delay.max.ms": 60000,
+    }
+    config = Config(policy, {"connector.class": plugin})
+    return Pipeline(
+        name,
+        0,
+        config,
+        Converters(Text(), Text(), Plain(), "Text", "Text", "Plain"),
+        Chain([Step(f"t{i}", t, None, False, type(t).__name__) for i, t in enumerate(transforms)]),
+        Tolerance(name, 0, config),
+    )
+
+
 class RunningSink:
     """A sink task at work. Use as an async context manager; leaving it stops the task."""
 
@@ -144,30 +167,17 @@ class RunningSink:
         self.sink = sink or Recorder()
         self.name = name or f"sink-{secrets.token_hex(4)}"
         self._kafka = kafka
-        policy = {
-            "errors.tolerance": tolerance,
-            "errors.log.enable": False,
-            "errors.log.include.messages": False,
-            "errors.retry.timeout": 0,
-            "errors.retry.delay.max.ms": 60000,
-        }
-        self.tolerance = Tolerance(self.name, 0, Config(policy, {}))
+        pipeline = text_pipeline(self.name, "Recorder", tolerance, transforms)
+        self.tolerance = pipeline.tolerance
         props = {
             "bootstrap.servers": kafka.bootstrap_servers,
             "group.id": f"connect-{self.name}",
             **(consumer or {}),
         }
         self.run = SinkRun(
-            self.name,
-            0,
-            Config(policy, {"connector.class": "Recorder"}),
+            pipeline,
             self.sink,
             BatchConsumer(props),
-            Converters(Text(), Text(), Plain(), "Text", "Text", "Plain"),
-            Chain(
-                [Step(f"t{i}", t, None, False, type(t).__name__) for i, t in enumerate(transforms)]
-            ),
-            self.tolerance,
             SinkSettings([topic], "", flush_interval, 5.0),
         )
         self.task: asyncio.Task[None] | None = None

@@ -19,14 +19,11 @@ from coracle.api import (
 )
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer
-from coracle.runtime.conversion import Converters
 from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.source import SourceRun, SourceSettings
-from coracle.runtime.tolerance import Tolerance
 from coracle.runtime.topics import TopicCreator
-from coracle.transforms.chain import Chain, Step
 from tests.integration.kafka.test_consume import joined, take_all
-from tests.integration.runtime.sinks import DropAll, Plain, Text
+from tests.integration.runtime.sinks import DropAll, text_pipeline
 from tests.servers.kafka import Kafka
 
 
@@ -84,31 +81,15 @@ class RunningSource:
     ) -> None:
         self.name = name or f"source-{secrets.token_hex(4)}"
         props = {"bootstrap.servers": kafka.bootstrap_servers}
-        policy = Config(
-            {
-                "errors.tolerance": tolerance,
-                "errors.log.enable": False,
-                "errors.log.include.messages": False,
-                "errors.retry.timeout": 0,
-                "errors.retry.delay.max.ms": 60000,
-            },
-            {"connector.class": "Counter"},
-        )
-        self.tolerance = Tolerance(self.name, 0, policy)
+        pipeline = text_pipeline(self.name, "Counter", tolerance, transforms)
+        self.tolerance = pipeline.tolerance
         self.offsets = OffsetTopic(self.name, "connect-offsets", props, props, props)
         self.run = SourceRun(
-            self.name,
-            0,
-            policy,
+            pipeline,
             source,
             BatchProducer(props),
             self.offsets,
             TopicCreator([], props).ensure,
-            Converters(Text(), Text(), Plain(), "Text", "Text", "Plain"),
-            Chain(
-                [Step(f"t{i}", t, None, False, type(t).__name__) for i, t in enumerate(transforms)]
-            ),
-            self.tolerance,
             SourceSettings(flush_interval, 5.0, 5, None),
         )
         self.task: asyncio.Task[None] | None = None

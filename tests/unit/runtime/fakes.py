@@ -10,6 +10,7 @@ from typing import Any, cast
 from coracle.api import Config, RecordBatch, RecordSchema, TopicPartition
 from coracle.kafka.consume import BatchConsumer
 from coracle.runtime.conversion import Converters
+from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.sink import SinkRun, SinkSettings
 from coracle.runtime.tolerance import Tolerance
 from coracle.transforms.chain import Chain
@@ -84,14 +85,16 @@ class SinkAtWork:
         self.consumer = FakeConsumer()
         config = policy(**settings)
         self.run = SinkRun(
-            "orders",
-            0,
-            config,
+            Pipeline(
+                "orders",
+                0,
+                config,
+                Converters(Text(), converter or Text(), Plain(), "Text", "Text", "Plain"),
+                Chain([]),
+                Tolerance("orders", 0, config),
+            ),
             sink,
             cast(BatchConsumer, self.consumer),
-            Converters(Text(), converter or Text(), Plain(), "Text", "Text", "Plain"),
-            Chain([]),
-            Tolerance("orders", 0, config),
             SinkSettings(["orders"], "", 0.05, 1.0),
         )
 

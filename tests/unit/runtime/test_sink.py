@@ -149,3 +149,21 @@ async def test_a_put_that_is_to_be_repeated_at_once_makes_way_for_a_rebalance() 
         async with asyncio.timeout(1):
             await work.consumer.on_revoked({PARTITION})
     assert work.consumer.commits == []
+
+
+async def test_a_stop_waits_for_what_is_being_put() -> None:
+    """A database may have committed already: cut off, the records would come twice."""
+    sink = Recorder()
+    putting = asyncio.Event()
+
+    async def commit(values: list[str]) -> None:
+        putting.set()
+        await asyncio.sleep(0.2)
+
+    sink.on_put = commit
+    async with SinkAtWork(sink) as work:
+        work.consumer.ready.append(fetched(b"0"))
+        await work.consumer.on_assigned({PARTITION})
+        await putting.wait()
+    assert sink.written == ["0"]
+    assert work.consumer.commits == [{PARTITION: 1}]
