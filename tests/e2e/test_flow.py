@@ -1,6 +1,7 @@
 """Records that are dropped, re-routed, slow to leave or slow to come: lag, memory, traffic."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,8 @@ from tests.servers.ports import free_port
 from tests.servers.postgres import Postgres
 
 STRING = "org.apache.kafka.connect.storage.StringConverter"
+logger = logging.getLogger(__name__)
+
 PEAK_BYTES = 150_000_000
 
 
@@ -93,7 +96,10 @@ def test_silence_longer_than_the_poll_interval(
 @pytest.mark.full
 @pytest.mark.timeout(600)
 def test_memory_while_a_sink_is_blocked(
-    postgres: Database[Postgres], kafka: Kafka, make_worker: MakeWorker, unique: str
+    postgres: Database[Postgres],
+    kafka: Kafka,
+    make_worker: MakeWorker,
+    unique: str,
 ) -> None:
     """A locked table, 100 partitions and 300 MB waiting: memory stays, and all of it arrives."""
     topic = kafka.topic(f"blocked-{unique}", 100)
@@ -133,6 +139,7 @@ def test_memory_while_a_sink_is_blocked(
     total = "SELECT count(*), count(DISTINCT id) FROM notes"
     worker.wait_for(lambda: postgres.sql(total) == f"{count}\t{count}", "all rows", seconds=240)
     peak = worker.peak_rss()
+    logger.info("peak RSS %d MB", peak // 1_000_000)
     worker.wait_for(
         lambda: committed(kafka, name, topic) == ends(kafka, topic), "the lag to be 0", seconds=60
     )
@@ -247,6 +254,7 @@ def test_nothing_is_fetched_twice(
     size = count * (len(value) + 1)
     worker.wait_for(lambda: output.exists() and output.stat().st_size >= size, "all lines")
     fetched = proxy.received - before
+    logger.info("%.3f bytes fetched per byte delivered", fetched / (count * len(value)))
     assert output.stat().st_size == size
     delivered = count * len(value)
     assert delivered <= fetched <= 1.2 * delivered, f"{fetched / delivered:.3f}"

@@ -3,6 +3,8 @@
 The long forms run with `make test-full`; shorter ones of the same run with `make test`.
 """
 
+import logging
+
 import pytest
 
 from tests.e2e import orders
@@ -11,6 +13,8 @@ from tests.e2e.worker import CoracleWorker
 from tests.servers.database import Database
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import Postgres
+
+logger = logging.getLogger(__name__)
 
 PEAK_BYTES = 150_000_000
 PARTITIONS = 4
@@ -69,6 +73,7 @@ def test_every_order_arrives(
     worker.start()
     wait_for_rows(worker, postgres, rows, seconds=30 + rows / 2500)
     peak = worker.peak_rss()
+    logger.info("peak RSS %d MB", peak // 1_000_000)
     assert worker.terminate().code == 0
     assert orders.target_checksum(postgres, "orders") == orders.source_checksum(mariadb)
     assert peak < PEAK_BYTES, f"{peak / 1e6:.0f} MB"
