@@ -76,16 +76,19 @@ async def poll(task: JdbcSourceTask) -> RecordBatch:
     """The next batch, within ten seconds."""
     while True:
         batch = await asyncio.wait_for(task.poll(), 10)
-        if batch is not None:
+        if batch is not None and len(batch):
             return batch
 
 
 async def quiet(task: JdbcSourceTask, seconds: float = 0.3) -> bool:
-    """Whether no batch comes for a while."""
+    """Whether no record comes for a while."""
     try:
-        return await asyncio.wait_for(task.poll(), seconds) is None
+        async with asyncio.timeout(seconds):
+            while not await task.poll():
+                pass
     except TimeoutError:
         return True
+    return False
 
 
 async def read(

@@ -457,3 +457,20 @@ async def test_rows_of_one_second_that_come_one_after_the_other(path: str) -> No
         while len(seen) < 12:
             seen += [value["id"] for value in (await poll(task)).values]
     assert seen == list(range(12))
+
+
+async def test_reading_from_now_on_starts_only_once(path: str) -> None:
+    """A row that comes while no task runs comes after the start, though none has been read yet."""
+    sql(path, "CREATE TABLE t (id INT, ts TIMESTAMP NOT NULL)")
+    config = settings(path, mode="timestamp", timestamp__column__name="ts")
+    config["timestamp.initial"] = "-1"
+    offsets = Offsets()
+    async with task_of(config, offsets) as task:
+        batch = await task.poll()
+        assert batch is not None
+        assert len(batch) == 0
+        offsets.store(batch)
+        assert await quiet(task)
+    sql(path, "INSERT INTO t VALUES (1, strftime('%Y-%m-%d %H:%M:%f', 'now'))")
+    await asyncio.sleep(0.01)
+    assert [value["id"] for value in await read(config, 1, offsets)] == [1]

@@ -76,6 +76,7 @@ class Reader:
         self._schema: RecordSchema
         self._id: int | None = None
         self._timestamps: list[tuple[int, Callable[[Any], int]]] = []
+        self._starts_now = False
 
     def __str__(self) -> str:
         return f"table {self.table}" if self.table else "the query"
@@ -99,8 +100,11 @@ class Reader:
         if not self._timestamps:
             position = Position(position.incrementing, None)
         elif position.timestamp is None:
-            now = await self._dialect.server_now(conn) if initial == -1 else 0
-            position = Position(position.incrementing, now or (initial or 0) * 1000)
+            self._starts_now = initial == -1
+            start = (initial or 0) * 1000
+            if self._starts_now:
+                start = await self._dialect.server_now(conn)
+            position = Position(position.incrementing, start)
         self.position = position
 
     async def open(self, conn: Any) -> None:
@@ -238,13 +242,20 @@ class Reader:
     # Reading
 
     async def next(self) -> RecordBatch | None:
-        """The next batch, or ``None`` when the result is exhausted."""
+        """The next batch, or ``None`` when the result is exhausted.
+
+        The first one has no records when reading starts "now" and nothing has come since: its
+        position is stored, so that a restart goes on from there and not from a later now.
+        """
         rows, ahead = await self._take()
         if not rows:
             self.is_open = False
-            return None
-        values = self._layout.values(rows)
-        self._advance(rows, ahead)
+            if not self._starts_now:
+                return None
+        self._starts_now = False
+        values = self._layout.values(rows) if rows else []
+        if rows:
+            self._advance(rows, ahead)
         offsets = ()
         if self._settings.mode != "bulk":
             offsets = (SourceOffset(self._partition, self.position.offset()),)
