@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from coracle.api import DataError, Type
@@ -52,20 +53,22 @@ class SqliteWriter(Writer):
         mode = self.mode(target)
         if mode is InsertMode.UPDATE and not target.other_names:
             return
+        if mode is InsertMode.UPDATE:  # keys come last in its statement
+            places = [target.names.index(name) for name in (*target.other_names, *target.key_names)]
+            rows = list(map(itemgetter(*places), rows))
         cursor = await self._conn.executemany(self._statement(mode, target), rows)
         await cursor.close()
 
     def _statement(self, mode: InsertMode | None, target: Target) -> str:
         table = self._exactly(target.layout.table.name)
-        place = {name: f"?{index}" for index, name in enumerate(target.names, 1)}
-        matches = " AND ".join(f"{self._exactly(k)} = {place[k]}" for k in target.key_names)
+        matches = " AND ".join(f"{self._exactly(name)} = ?" for name in target.key_names)
         if mode is None:
             return f"DELETE FROM {table} WHERE {matches}"
         if mode is InsertMode.UPDATE:
-            changes = ", ".join(f"{self._exactly(c)} = {place[c]}" for c in target.other_names)
+            changes = ", ".join(f"{self._exactly(name)} = ?" for name in target.other_names)
             return f"UPDATE {table} SET {changes} WHERE {matches}"
         verb = "INSERT OR REPLACE" if mode is InsertMode.UPSERT else "INSERT"
-        values = ", ".join(place.values())
+        values = ", ".join("?" * len(target.names))
         return f"{verb} INTO {table} ({self._names(target.names)}) VALUES ({values})"
 
     def encoder(self, field: SinkField, column: Column) -> Encode | None:
