@@ -44,8 +44,8 @@ from coracle.kafka.settings import consumer_arguments
 
 logger = logging.getLogger(__name__)
 
-FETCH_BYTES = 4 * 1024 * 1024
-BUFFER_BYTES = 8 * 1024 * 1024
+FETCH_BYTES = 2 * 1024 * 1024
+BUFFER_BYTES = 4 * 1024 * 1024
 _UNLIMITED_MS = 2**31 - 1
 
 
