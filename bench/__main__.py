@@ -26,6 +26,8 @@ from bench.shapes import BASE, SHAPES, Shape
 
 _STARTUP_RECORDS = 1000
 _REBALANCE_DELAYS = (0, 3000)
+_POSTGRES = {"max_wal_size": "32GB", "checkpoint_timeout": "1h", "autovacuum": "off"}
+"""No work of the database's own falls into a trial: whom it hits would be chance."""
 
 Name = StrEnum("Name", list(CONTESTANTS))
 ShapeName = StrEnum("ShapeName", list(SHAPES))
@@ -162,7 +164,7 @@ async def _run(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bench = Bench(progress, contestants, repeat)
-        postgres = Postgres()
+        postgres = Postgres(_POSTGRES)
         with running(progress, postgres):
             database = postgres.database()
             for delay in _REBALANCE_DELAYS if startup else _REBALANCE_DELAYS[:1]:

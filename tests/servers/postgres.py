@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -43,12 +44,17 @@ def programs() -> Path:
 
 
 class Postgres(Server):
-    """A PostgreSQL server. `start` it, then make `database`s."""
+    """A PostgreSQL server. `start` it, then make `database`s.
+
+    Args:
+        settings: of ``postgresql.conf``, over those of ``SETTINGS``.
+    """
 
     stop_signal = signal.SIGINT  # "fast": does not wait for clients to leave
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
+        self._settings = SETTINGS | dict(settings or {})
         self._programs = programs()
         super().__init__("postgres", user=USER if os.geteuid() == 0 else None)
 
@@ -72,7 +78,7 @@ class Postgres(Server):
 
     def command(self) -> list[str]:
         """The server in the foreground, without pg_ctl."""
-        settings = SETTINGS | {
+        settings = self._settings | {
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
         }

@@ -47,12 +47,28 @@ logger = logging.getLogger(__name__)
 FETCH_BYTES = 2 * 1024 * 1024
 BUFFER_BYTES = 4 * 1024 * 1024
 _UNLIMITED_MS = 2**31 - 1
+_BUSY_WAIT_MS = 5
+_IDLE_WAIT_MS = 100
+"""How long a broker may wait for idle partitions while those of busy ones are, or are not, taken.
+"""
 
 
 class _BudgetFetcher(Fetcher):
-    """A fetcher that sends no request while enough bytes wait to be taken."""
+    """A fetcher that sends no request while enough bytes wait to be taken, and does not let what
+    is idle hold up what is busy.
+
+    A partition is not asked for while some of it waits to be taken, and no broker is asked twice at
+    once. So a request for only the idle partitions, which the broker may hold for
+    ``fetch.max.wait.ms``, would delay the next one for the busy ones by as much. It waits briefly
+    while records are being taken, and not quite so briefly while they lie.
+
+    Attributes:
+        budget: bytes that may wait here.
+        taken: whether anything was taken since the last request.
+    """
 
     budget = BUFFER_BYTES
+    taken = False
 
     def buffered(self) -> int:
         return sum(
@@ -62,9 +78,17 @@ class _BudgetFetcher(Fetcher):
         )
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
-        requests, *rest = super()._get_actions_per_node(assignment)
         if self.buffered() >= self.budget:
-            requests = []
+            return [], *super()._get_actions_per_node(assignment)[1:]
+        patience = self._fetch_max_wait_ms
+        if self._records:
+            self._fetch_max_wait_ms = min(patience, _BUSY_WAIT_MS if self.taken else _IDLE_WAIT_MS)
+        try:
+            requests, *rest = super()._get_actions_per_node(assignment)
+        finally:
+            self._fetch_max_wait_ms = patience
+        if requests:
+            self.taken = False
         return requests, *rest
 
 
@@ -259,6 +283,8 @@ class BatchConsumer:
                 fetcher._notify(fetcher._wait_consume_future)
             else:
                 fetcher._records.move_to_end(partition)
+        if batches:
+            fetcher.taken = True
         return batches
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:

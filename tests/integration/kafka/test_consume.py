@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
+from time import monotonic
 
 import aiokafka
 
@@ -184,3 +185,28 @@ async def test_what_was_taken_is_freed_without_a_garbage_collection(kafka: Kafka
             assert buffer() is None
     finally:
         gc.enable()
+
+
+async def test_an_idle_partition_does_not_hold_up_a_busy_one(kafka: Kafka) -> None:
+    """A fetch for what has nothing new waits at the broker, and others of that broker behind it."""
+    topic = kafka.new_topic(partitions=2)
+    producer = BatchProducer({"bootstrap.servers": kafka.bootstrap_servers})
+    await producer.start()
+    values: list[bytes | None] = [b"v" * 10_000] * 2_000
+    futures = await producer.send(
+        topic, [None] * len(values), values, [None] * len(values), partitions=[0] * len(values)
+    )
+    await asyncio.gather(*futures)
+    await producer.stop(5)
+    async with joined(kafka, topic, fetch_max_wait_ms="2000") as consumer:
+        begin = monotonic()
+        taken = 0
+        async with asyncio.timeout(60):
+            while taken < len(values):
+                batches = consumer.take(256 * 1024)
+                if not batches:
+                    await consumer.wait(1)
+                taken += sum(map(len, batches))
+                await asyncio.sleep(0.005)  # as a sink would
+        seconds = monotonic() - begin
+    assert seconds < 2, f"20 MB took {seconds:.1f} s: fetches waited for the idle partition"
