@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coracle.runtime.context import connector_context
-from coracle.runtime.store import ConnectorStatus, State
+from coracle.store import ConnectorStatus, State
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from coracle.config.worker import WorkerConfig
 from coracle.rest.app import create_app
 from coracle.rest.listeners import parse_listener
 from coracle.rest.server import RestServer
-from coracle.runtime.store import ConnectorStatus, TargetState
 from coracle.runtime.worker import Worker
+from coracle.store import ConnectorStatus, TargetState
 
 logger = logging.getLogger(__name__)
 

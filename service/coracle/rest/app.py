@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from coracle.rest import connectors, root, state, tasks
 from coracle.rest.dialect import ConnectPaths, answer_unrouted
-from coracle.runtime.store import ConnectorStore
+from coracle.store import ConnectorStore
 
 
 def create_app(store: ConnectorStore) -> FastAPI:

@@ -17,7 +17,7 @@ from fastapi import Request
 from coracle.api import ConfigError, ConfigErrors
 from coracle.config.connector import texts
 from coracle.rest.errors import RestError
-from coracle.runtime.store import TargetState
+from coracle.store import TargetState
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from coracle.rest.body import config_request, create_request, patch_request
 from coracle.rest.dialect import ConnectRoute, json_response
 from coracle.rest.entities import connector_info, connector_status
 from coracle.rest.errors import missing
-from coracle.runtime.store import ConnectorStore, NotFoundError
+from coracle.store import ConnectorStore, NotFoundError
 
 
 def routes(store: ConnectorStore) -> APIRouter:

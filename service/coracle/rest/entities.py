@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coracle.runtime.store import ConnectorInfo, ConnectorStatus, TaskStatus
+from coracle.store import ConnectorInfo, ConnectorStatus, TaskStatus
 
 
 def connector_info(info: ConnectorInfo) -> dict[str, Any]:

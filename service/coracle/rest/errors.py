@@ -15,7 +15,7 @@ import orjson
 from fastapi import Response
 
 from coracle.api import ConfigError, ConfigErrors, ConnectError
-from coracle.runtime.store import AlreadyExistsError, NotFoundError
+from coracle.store import AlreadyExistsError, NotFoundError
 
 logger = logging.getLogger(__name__)
 

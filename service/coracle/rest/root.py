@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Response
 
 from coracle.rest.dialect import ConnectRoute, json_response
-from coracle.runtime.store import ConnectorStore
+from coracle.store import ConnectorStore
 
 HEALTH_TIMEOUT = 10.0
 """Seconds after which a worker that does not answer is unhealthy (KIP-1017)."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from coracle.rest.dialect import ConnectRoute, json_response
 from coracle.rest.entities import connector_status
 from coracle.rest.errors import missing
-from coracle.runtime.store import ConnectorStore, TargetState
+from coracle.store import ConnectorStore, TargetState
 
 
 def routes(store: ConnectorStore) -> APIRouter:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from coracle.rest.dialect import ConnectRoute, json_response
 from coracle.rest.entities import task_id, task_status
 from coracle.rest.errors import RestError, missing
-from coracle.runtime.store import ConnectorStore, NotFoundError
+from coracle.store import ConnectorStore, NotFoundError
 
 
 def routes(store: ConnectorStore) -> APIRouter:

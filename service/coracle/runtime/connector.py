@@ -24,7 +24,8 @@ from coracle.runtime.assembly import build_run, offset_topic
 from coracle.runtime.context import connector_context
 from coracle.runtime.failure import format_trace
 from coracle.runtime.shutdown import bounded
-from coracle.runtime.store import (
+from coracle.runtime.task import TaskLife
+from coracle.store import (
     ConnectorInfo,
     ConnectorStatus,
     ConnectorType,
@@ -32,7 +33,6 @@ from coracle.runtime.store import (
     State,
     TargetState,
 )
-from coracle.runtime.task import TaskLife
 
 logger = logging.getLogger(__name__)
 

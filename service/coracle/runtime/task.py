@@ -19,7 +19,7 @@ from collections.abc import Callable
 from coracle.runtime.assembly import Run
 from coracle.runtime.context import connector_context
 from coracle.runtime.failure import format_trace
-from coracle.runtime.store import State, TaskStatus
+from coracle.store import State, TaskStatus
 
 logger = logging.getLogger(__name__)
 

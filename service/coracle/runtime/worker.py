@@ -18,7 +18,7 @@ from coracle.config.validation import validate
 from coracle.config.worker import WorkerConfig
 from coracle.kafka.admin import Admin
 from coracle.runtime.connector import ConnectorLife
-from coracle.runtime.store import (
+from coracle.store import (
     AlreadyExistsError,
     ConnectorInfo,
     ConnectorStatus,

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from coracle.cli.progress import Progress, has_failed, summary
 from coracle.runtime.context import ConnectorContextFilter
-from coracle.runtime.store import ConnectorStatus, State, TaskStatus
+from coracle.store import ConnectorStatus, State, TaskStatus
 
 
 def status(state: State, *tasks: State, trace: str = "") -> ConnectorStatus:

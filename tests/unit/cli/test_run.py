@@ -17,7 +17,7 @@ import pytest
 from coracle.api import ConfigError, ConfigErrors, ConnectError
 from coracle.cli import run
 from coracle.config.worker import WorkerConfig
-from coracle.runtime.store import ConnectorInfo, ConnectorStatus, State, TargetState
+from coracle.store import ConnectorInfo, ConnectorStatus, State, TargetState
 from tests.unit.cli.conftest import Invoke, Write
 from tests.unit.rest.fake_store import FakeStore
 

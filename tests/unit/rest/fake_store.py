@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from coracle.api import ConfigError, ConfigErrors
-from coracle.runtime.store import (
+from coracle.store import (
     AlreadyExistsError,
     ConnectorInfo,
     ConnectorStatus,

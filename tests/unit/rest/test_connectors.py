@@ -1,7 +1,7 @@
 import pytest
 from httpx import AsyncClient
 
-from coracle.runtime.store import State
+from coracle.store import State
 from tests.unit.rest.fake_store import FakeStore
 
 CONFIG = {"connector.class": "C", "a": "1"}

@@ -1,6 +1,6 @@
 from httpx import AsyncClient
 
-from coracle.runtime.store import State
+from coracle.store import State
 from tests.unit.rest.fake_store import WORKER, FakeStore
 
 RUNNING = {"state": "RUNNING", "worker_id": WORKER, "version": "1.0"}

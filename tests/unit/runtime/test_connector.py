@@ -12,7 +12,7 @@ import pytest
 from coracle.api import ConnectError
 from coracle.runtime import connector as module
 from coracle.runtime.connector import ConnectorLife
-from coracle.runtime.store import TargetState
+from coracle.store import TargetState
 from tests.unit.runtime.fakes import until
 
 STOP_SECONDS = 1.0

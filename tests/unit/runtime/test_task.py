@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from coracle.runtime.store import State
 from coracle.runtime.task import TaskLife
+from coracle.store import State
 
 
 class Told:

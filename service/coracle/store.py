@@ -1,8 +1,8 @@
 """The seam between the REST API and whoever holds the connectors.
 
-``ConnectorStore`` is what the REST API needs to know. The worker of this process implements it (see
-``worker.py``); on Kubernetes the custom resources will. States are Kafka Connect's, as documented
-at https://kafka.apache.org/documentation/#connect_administration.
+``ConnectorStore`` is what the REST API needs to know. ``runtime/worker.py`` implements it for one
+process, ``kube/store.py`` for custom resources. States are Kafka Connect's, as documented at
+https://kafka.apache.org/documentation/#connect_administration.
 """
 
 from __future__ import annotations
