@@ -6,8 +6,9 @@ to a provider that is not configured is plain text, as in Kafka: JDBC table form
 are full of ``${…}``. One that is configured but has no such path or key is an error, where Kafka
 would hand the text ``${…}`` to a database as its password.
 
-The three providers of Kafka are here under the names ``env``, ``file`` and ``directory`` without
-being declared; ``config.providers`` in the worker configuration adds others or renames these.
+The three providers of Kafka are here under the names ``env``, ``file`` and ``directory``, and
+Strimzi's two under ``secrets`` and ``configmaps`` (``mounted.py``), without being declared;
+``config.providers`` in the worker configuration adds others or renames these.
 https://kafka.apache.org/documentation/#config_providers
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ BUILT_IN = {
     "env": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
     "file": "org.apache.kafka.common.config.provider.FileConfigProvider",
     "directory": "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+    "secrets": "io.strimzi.kafka.KubernetesSecretConfigProvider",
+    "configmaps": "io.strimzi.kafka.KubernetesConfigMapConfigProvider",
 }
 """Providers that need no declaration, by name."""
 
@@ -52,6 +55,13 @@ class ConfigProvider(Plugin, ABC):
     def configure(self, config: Config) -> None:
         """Take the settings ``config.providers.<name>.param.*``. Called once."""
         self.config = config
+
+    def check(self, path: str, key: str) -> None:
+        """Refuse, without looking anything up, a reference that can never be right.
+
+        Raises:
+            ConfigError: saying what is wrong with it.
+        """
 
     @abstractmethod
     def get(self, path: str, key: str) -> str:
@@ -248,23 +258,14 @@ def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -
 
     def replaced(name: str, text: str) -> str:
         def value_of(match: re.Match[str]) -> str:
-            provider, path, key = match[1], match[3] or "", match[4]
-            if provider not in providers:
+            if match[1] not in providers:
                 return match[0]
             try:
-                value = providers[provider].get(path, key)
+                value = providers[match[1]].get(match[3] or "", match[4])
                 secrets.add(value)
                 return value
             except ConfigError as error:
-                errors.append(
-                    ConfigError(
-                        f"The reference {match[0]} in configuration {name} cannot be resolved: "
-                        f"{error.message.rstrip('.')}.",
-                        field=name,
-                        code="missing",
-                        fix=error.fix,
-                    )
-                )
+                errors.append(_unresolved(name, match[0], error, "missing"))
                 return match[0]
 
         return _REFERENCE.sub(value_of, text)
@@ -275,6 +276,30 @@ def resolve(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -
     return Resolved(values, referenced(props, providers.keys()), frozenset(secrets))
 
 
+def check(props: Mapping[str, str], providers: Mapping[str, ConfigProvider]) -> list[ConfigError]:
+    """What is wrong with references themselves; nothing is looked up."""
+    errors: list[ConfigError] = []
+    for name, text in props.items():
+        for match in _REFERENCE.finditer(text):
+            if match[1] not in providers:
+                continue
+            try:
+                providers[match[1]].check(match[3] or "", match[4])
+            except ConfigError as error:
+                errors.append(_unresolved(name, match[0], error, error.code))
+    return errors
+
+
+def _unresolved(name: str, reference: str, error: ConfigError, code: str) -> ConfigError:
+    return ConfigError(
+        f"The reference {reference} in configuration {name} cannot be resolved: "
+        f"{error.message.rstrip('.')}.",
+        field=name,
+        code=code,
+        fix=error.fix,
+    )
+
+
 def referenced(props: Mapping[str, str], providers: AbstractSet[str]) -> frozenset[str]:
     """The keys whose values refer to one of the named providers; nothing is looked up."""
     return frozenset(
@@ -282,6 +307,14 @@ def referenced(props: Mapping[str, str], providers: AbstractSet[str]) -> frozens
         for name, text in props.items()
         if any(match[1] in providers for match in _REFERENCE.finditer(text))
     )
+
+
+def found(text: str) -> Iterator[tuple[str, str, str]]:
+    """Provider, path and key of each reference in a value, whether or not there is such a provider.
+
+    The path is empty when the reference has none.
+    """
+    return ((match[1], match[3] or "", match[4]) for match in _REFERENCE.finditer(text))
 
 
 def unknown_providers(text: str, providers: Iterable[str]) -> list[str]:

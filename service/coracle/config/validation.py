@@ -73,8 +73,9 @@ def validate(props: Mapping[str, Any], worker: WorkerConfig) -> Validation:
         return Validation(list(error.errors), [], [], [])
     unknown = providers.referenced(values, worker.providers.keys())
     reading = Reading(values, worker, unknown)
+    wrong = [*providers.check(values, worker.providers), *reading.errors]
     messages: dict[str, list[str]] = {}
-    for error in reading.errors:
+    for error in wrong:
         messages.setdefault(error.field, []).append(str(error))
     configs = [
         value for part in reading.parts for value in _values_of(part, values, unknown, messages)
@@ -87,7 +88,7 @@ def validate(props: Mapping[str, Any], worker: WorkerConfig) -> Validation:
     ]
     groups = [value.key.group for value in configs if value.key and value.key.group]
     warnings = [*reading.warnings, *literal_references(values, worker)]
-    return Validation(reading.errors, warnings, list(dict.fromkeys(groups)), configs)
+    return Validation(wrong, warnings, list(dict.fromkeys(groups)), configs)
 
 
 def _values_of(

@@ -1,7 +1,7 @@
 import pytest
 
 from coracle.api import ConfigError, ConfigErrors
-from coracle.config.providers import from_worker, referenced, resolve
+from coracle.config.providers import BUILT_IN, from_worker, referenced, resolve
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_worker_declares_providers_of_its_own():
             "EnvVarConfigProvider",
         }
     )
-    assert set(found) == {"env", "file", "directory", "vault", "strimzienv"}
+    assert set(found) == {*BUILT_IN, "vault", "strimzienv"}
     assert resolve({"k": "${vault:secret/db:pw}"}, found).values == {"k": "secret/db/pw"}
 
 
