@@ -180,7 +180,7 @@ def lookup(kind: PluginKind, name: str) -> PluginInfo:
         f"Failed to find any class that implements {traits.interface} and which name matches "
         f"{name}, "
         f"available {traits.plural} are: {', '.join(info.name for info in candidates)}"
-        + _nearest(name, candidates),
+        + _nearest(name, candidates, traits.interface),
         code="unknown_class",
     )
 
@@ -280,18 +280,21 @@ def _short_names(info: PluginInfo) -> set[str]:
     return simple | {name.removesuffix(suffix) for name in simple if name != suffix}
 
 
-def _nearest(name: str, candidates: Iterable[PluginInfo]) -> str:
+def _nearest(name: str, candidates: Iterable[PluginInfo], suffix: str) -> str:
     """The end of a sentence that names the most similar class, or an empty string.
 
-    Simple names are compared, because packages differ most. A transform's outer class, which Kafka
-    Connect calls abstract, stands for its ``$Key`` and ``$Value``.
+    Simple names are compared, with and without the kind's suffix, because packages differ most. A
+    transform's outer class, which Kafka Connect calls abstract, stands for its ``$Key`` and
+    ``$Value``.
     """
     full_names = [known for info in candidates for known in info.names]
     by_simple = {known.rpartition(".")[2]: known for known in reversed(full_names)}
+    by_short = {simple.removesuffix(suffix): known for simple, known in by_simple.items()}
+    by_name = by_short | by_simple
     wanted = name.rpartition(".")[2]
     close = [simple for simple in by_simple if simple.startswith(f"{wanted}$")]
-    close = sorted(close) or get_close_matches(wanted, by_simple, n=1)
-    return f"; did you mean {' or '.join(by_simple[simple] for simple in close)}?" if close else ""
+    close = sorted(close) or get_close_matches(wanted, by_name, n=1)
+    return f"; did you mean {' or '.join(by_name[simple] for simple in close)}?" if close else ""
 
 
 def _extra_providing(module: str, requires: Iterable[str] | None) -> str:

@@ -38,7 +38,7 @@ async def create_request(request: Request) -> CreateRequest:
         RestError: 400 for anything else.
         ConfigErrors: for settings that are no scalars.
     """
-    body = await _object(request)
+    body = await object_body(request)
     for field in body:
         if field not in ("name", "config", "initial_state"):
             raise RestError(
@@ -61,7 +61,7 @@ async def config_request(request: Request, name: str) -> Mapping[str, str]:
         RestError: 400 for a body that is no object, and for another name.
         ConfigErrors: for settings that are no scalars.
     """
-    return _named(name, texts(await _object(request)))
+    return _named(name, texts(await object_body(request)))
 
 
 async def patch_request(
@@ -73,15 +73,19 @@ async def patch_request(
         RestError: 400 for a body that is no object, and for another name.
         ConfigErrors: for settings that are no scalars.
     """
-    patch = await _object(request)
+    patch = await object_body(request)
     removed = {key for key, value in patch.items() if value is None}
     changed = texts({key: value for key, value in patch.items() if value is not None})
     merged = {key: value for key, value in current.items() if key not in removed} | changed
     return _named(name, merged)
 
 
-async def _object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; its numbers are strings, spelled as the client spelled them."""
+async def object_body(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; its numbers are strings, spelled as the client spelled them.
+
+    Raises:
+        RestError: 400 for anything else.
+    """
     body = await request.body()
     if not body.strip():
         raise RestError(400, "The request body is empty: a JSON object was expected")

@@ -1,9 +1,11 @@
 import asyncio
 
+import httpx
 import pytest
 from httpx import AsyncClient
 
-from coracle.rest import dialect, root
+from coracle.rest import dialect, health
+from coracle.rest.app import assemble
 from tests.unit.rest.fake_store import FakeStore
 
 JSON = {"content-type": "application/json"}
@@ -29,16 +31,15 @@ async def test_health(client: AsyncClient, store: FakeStore) -> None:
     assert (starting.status_code, starting.json()["status"]) == (503, "starting")
 
 
-async def test_a_worker_that_does_not_answer_is_unhealthy(
-    client: AsyncClient, store: FakeStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_that_does_not_answer_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hangs() -> bool:
         await asyncio.Event().wait()
         return True
 
-    monkeypatch.setattr(root, "HEALTH_TIMEOUT", 0.01)
-    monkeypatch.setattr(store, "ready", hangs)
-    answer = await client.get("/health")
+    monkeypatch.setattr(health, "HEALTH_TIMEOUT", 0.01)
+    transport = httpx.ASGITransport(assemble([health.routes(hangs)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://worker:8083") as client:
+        answer = await client.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (500, "unhealthy")
 
 
