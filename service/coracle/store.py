@@ -49,6 +49,22 @@ class TaskStatus:
 
 
 @dataclass(frozen=True)
+class TaskProgress:
+    """What a task has done since this process has it.
+
+    Attributes:
+        records: written by a sink, acknowledged by Kafka for a source.
+        lag: records in Kafka that a sink has not written yet; ``None`` for a source, and until it
+            is known.
+        last_commit: when offsets were last stored, in seconds since 1970; ``None`` for not yet.
+    """
+
+    records: int = 0
+    lag: int | None = None
+    last_commit: float | None = None
+
+
+@dataclass(frozen=True)
 class ConnectorStatus:
     """A connector and its tasks, as ``GET /connectors/{name}/status`` shows them."""
 

@@ -23,6 +23,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
 import aiokafka
@@ -301,14 +302,18 @@ class BatchConsumer:
         except KafkaError as error:
             raise RetriableError(f"Kafka did not take the commit: {error!r}") from error
 
-    def lag(self) -> dict[Partition, int]:
-        """Records between our read position and the end of each partition, where both are known."""
+    def lag(self, done: Mapping[Partition, int] = MappingProxyType({})) -> dict[Partition, int]:
+        """Records between a position and the end of each partition, where both are known.
+
+        Args:
+            done: positions that count; where there is none it is that of the last record taken.
+        """
         lags: dict[Partition, int] = {}
         assignment = self._consumer._subscription.subscription.assignment
-        for partition in self._consumer.assignment():
-            state = assignment.state_value(partition)
+        for place in self._consumer.assignment():
+            state, partition = assignment.state_value(place), Partition(*place)
             if state is not None and state.has_valid_position and state.highwater is not None:
-                lags[Partition(*partition)] = max(0, state.highwater - state.position)
+                lags[partition] = max(0, state.highwater - done.get(partition, state.position))
         return lags
 
     def _raise_trouble(self) -> None:

@@ -32,6 +32,7 @@ from coracle.store import (
     NotFoundError,
     State,
     TargetState,
+    TaskProgress,
 )
 
 logger = logging.getLogger(__name__)
@@ -143,6 +144,10 @@ class ConnectorLife:
             self._version,
             [task.status(worker_id, self._version) for task in self._tasks],
         )
+
+    def progress(self) -> dict[int, TaskProgress]:
+        """What each task has done."""
+        return {task.task: task.progress() for task in self._tasks}
 
     def task_configs(self) -> list[Mapping[str, str]]:
         """Each task's configuration as written, with its own keys."""

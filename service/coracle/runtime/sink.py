@@ -39,6 +39,7 @@ from coracle.runtime.failure import Stage, StageError, span_of
 from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.shutdown import bounded
 from coracle.runtime.transformation import transform
+from coracle.store import TaskProgress
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class SinkCounts:
     sink_record_send_total: int = 0
     bytes_read_total: int = 0
     offset_commit_completion_total: int = 0
+    last_commit: float | None = None
+    """When offsets were last committed, in seconds since 1970."""
 
 
 class SinkRun:
@@ -101,6 +104,7 @@ class SinkRun:
         self._revoking = asyncio.Event()
         self._generation = 0
         self._partitions: set[TopicPartition] = set()
+        self._begun: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._commit_due = 0.0
@@ -113,6 +117,16 @@ class SinkRun:
     def resume(self) -> None:
         """Go on."""
         self._resumed.set()
+
+    def progress(self) -> TaskProgress:
+        """What this run has done."""
+        return TaskProgress(
+            self.counts.sink_record_send_total, self._lag(), self.counts.last_commit
+        )
+
+    def _lag(self) -> int | None:
+        lags = self._consumer.lag(self._begun | self._done) if self._partitions else {}
+        return sum(lags.values()) if lags and len(lags) == len(self._partitions) else None
 
     async def start(self) -> None:
         """Connect to the sink and join the group.
@@ -183,6 +197,10 @@ class SinkRun:
                     await self._consumer.wait(_IDLE_SECONDS)
                     continue
                 for batch in batches:
+                    if batch.origin is not None and batch.origin not in self._begun:
+                        self._begun[batch.origin] = (
+                            batch.offsets[0] if len(batch) else batch.position
+                        )
                     self.counts.sink_record_read_total += len(batch)
                     self.counts.bytes_read_total += batch.nbytes
                     ready = transform(
@@ -297,6 +315,7 @@ class SinkRun:
             return
         self._committed |= fresh
         self.counts.offset_commit_completion_total += 1
+        self.counts.last_commit = time.time()
 
     async def _on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
         self._opened.clear()
@@ -308,6 +327,7 @@ class SinkRun:
         finally:
             self._revoking.clear()
             self._partitions.clear()
+            self._begun.clear()
             self._done.clear()
             self._committed.clear()
 

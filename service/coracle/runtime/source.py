@@ -41,6 +41,7 @@ from coracle.runtime.failure import Stage, StageError
 from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.shutdown import bounded
 from coracle.runtime.transformation import transform
+from coracle.store import TaskProgress
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class SourceCounts:
     source_record_poll_total: int = 0
     source_record_write_total: int = 0
     offset_commit_completion_total: int = 0
+    last_commit: float | None = None
+    """When offsets were last stored, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,12 @@ class SourceRun:
     def resume(self) -> None:
         """Go on."""
         self._resumed.set()
+
+    def progress(self) -> TaskProgress:
+        """What this run has done."""
+        return TaskProgress(
+            self.counts.source_record_write_total, last_commit=self.counts.last_commit
+        )
 
     async def start(self) -> None:
         """Read the stored offsets, connect to Kafka and to the source.
@@ -328,6 +337,7 @@ class SourceRun:
                 self._acknowledged = taken + self._acknowledged
                 raise
             self.counts.offset_commit_completion_total += 1
+            self.counts.last_commit = time.time()
         await self._source.committed(taken)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from coracle.runtime.assembly import Run
 from coracle.runtime.context import connector_context
 from coracle.runtime.failure import format_trace
-from coracle.store import State, TaskStatus
+from coracle.store import State, TaskProgress, TaskStatus
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class TaskLife:
         self._trace = ""
         self._paused = False
         self._run: Run | None = None
+        self._progress = TaskProgress()
         self._running: asyncio.Task[None] | None = None
         self._ending = False
         self._deadline = 0.0
@@ -63,6 +64,15 @@ class TaskLife:
     def status(self, worker_id: str, version: str) -> TaskStatus:
         """State and trace as of now."""
         return TaskStatus(self.task, self._state, worker_id, self._trace, version)
+
+    def progress(self) -> TaskProgress:
+        """What the task has done, over all its runs."""
+        if self._run is None:
+            return self._progress
+        before, now = self._progress, self._run.progress()
+        return TaskProgress(
+            before.records + now.records, now.lag, now.last_commit or before.last_commit
+        )
 
     @property
     def failed(self) -> bool:
@@ -135,6 +145,7 @@ class TaskLife:
             self._become(State.FAILED)
 
     async def _end(self, run: Run | None) -> None:
+        self._progress = self.progress()
         self._run = None
         self._ending = True
         try:

@@ -44,6 +44,30 @@ async def test_everything_arrives_in_order_and_is_committed(kafka: Kafka) -> Non
     assert running.sink.events == ["start", "open 1", "close 1", "stop"]
 
 
+async def test_progress_counts_what_is_written_and_what_is_left(kafka: Kafka) -> None:
+    topic = kafka.new_topic(partitions=2)
+    await produce(kafka, topic, numbers(100))
+    sink = Recorder()
+    stuck, began = asyncio.Event(), time.time()
+
+    async def wait(values: list[str]) -> None:
+        await stuck.wait()
+
+    sink.on_put = wait
+    async with RunningSink(kafka, topic, sink=sink) as running:
+        await running.until(lambda: running.run.progress().lag == 100)
+        assert running.run.progress().records == 0
+        stuck.set()
+        await running.until(lambda: running.run.progress().lag == 0)
+        await running.until(lambda: running.run.progress().last_commit is not None)
+        progress = running.run.progress()
+        assert progress.records == 100
+        assert began <= (progress.last_commit or 0) <= time.time()
+    async with RunningSink(kafka, topic, name=running.name) as again:
+        await again.until(lambda: again.run.progress().lag == 0)
+        assert again.run.progress().last_commit is None
+
+
 @pytest.mark.parametrize("transform", [DropAll, Rename])
 async def test_dropping_or_rerouting_everything_leaves_no_lag(kafka: Kafka, transform) -> None:
     topic = kafka.new_topic(partitions=3)

@@ -142,6 +142,16 @@ async def test_records_arrive_in_order_and_a_restart_goes_on_behind_them(kafka: 
     assert await contents(kafka, topic, 6000) == list(range(6000))
 
 
+async def test_progress_counts_what_kafka_has(kafka: Kafka) -> None:
+    source = Counter(kafka.new_topic(), 500)
+    async with RunningSource(kafka, source) as running:
+        assert running.run.progress().last_commit is None
+        await running.until(lambda: source.confirmed[-1:] == [500])
+        progress = running.run.progress()
+    assert (progress.records, progress.lag) == (500, None)
+    assert progress.last_commit is not None
+
+
 async def test_offsets_move_when_every_record_is_dropped(kafka: Kafka) -> None:
     source = Counter(kafka.new_topic(), 500)
     async with RunningSource(kafka, source, transforms=[DropAll()]) as running:
