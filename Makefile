@@ -68,6 +68,10 @@ bench: servers ## Measure Coracle beside the JVM's Kafka Connect and a bare scri
 demo: $(READY) ## Rows through an embedded broker, from nothing (KEEP=1 leaves it running)
 	@KEEP='$(KEEP)' $(BIN)/python -m demo
 
+.PHONY: manifests
+manifests: $(READY) ## Render k8s/base from the Helm chart (needs helm, or HELM=path)
+	$(BIN)/python k8s/render.py $(HELM)
+
 .PHONY: constraints
 constraints: $(READY) ## Refresh constraints.txt to the newest versions that pyproject.toml allows
 	$(BIN)/python -m venv --clear build/constraints
