@@ -67,9 +67,10 @@ class TaskLife:
 
     def progress(self) -> TaskProgress:
         """What the task has done, over all its runs."""
-        if self._run is None:
-            return self._progress
-        before, now = self._progress, self._run.progress()
+        return self._progress if self._run is None else self._progress_with(self._run)
+
+    def _progress_with(self, run: Run) -> TaskProgress:
+        before, now = self._progress, run.progress()
         return TaskProgress(
             before.records + now.records, now.lag, now.last_commit or before.last_commit
         )
@@ -145,12 +146,12 @@ class TaskLife:
             self._become(State.FAILED)
 
     async def _end(self, run: Run | None) -> None:
-        self._progress = self.progress()
         self._run = None
         self._ending = True
         try:
             if run is not None:
                 await run.stop(self._deadline)
+                self._progress = self._progress_with(run)
         finally:
             self._ending = False
 

@@ -12,7 +12,7 @@ import pytest
 from coracle.api import ConnectError
 from coracle.runtime import connector as module
 from coracle.runtime.connector import ConnectorLife
-from coracle.store import TargetState
+from coracle.store import TargetState, TaskProgress
 from tests.unit.runtime.fakes import until
 
 STOP_SECONDS = 1.0
@@ -52,6 +52,9 @@ class FakeRun:
 
     def resume(self) -> None:
         pass
+
+    def progress(self) -> TaskProgress:
+        return TaskProgress()
 
     async def start(self) -> None:
         self._world.running.append(self._task)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from coracle.runtime.task import TaskLife
-from coracle.store import State
+from coracle.store import State, TaskProgress
 
 
 class Told:
@@ -21,6 +21,9 @@ class Told:
 
     def resume(self) -> None:
         pass
+
+    def progress(self) -> TaskProgress:
+        return TaskProgress(10, last_commit=1.0)
 
     async def start(self) -> None:
         if self.error is not None:
@@ -59,3 +62,14 @@ async def test_an_error_fails_the_task_also_a_cancellation_nobody_asked_for(
     status = task.status("w", "")
     assert (status.state, run.stopped) == (State.FAILED, True)
     assert type(error).__name__ in status.trace
+
+
+async def test_progress_adds_up_over_restarts() -> None:
+    task = life(Told())
+    assert task.progress() == TaskProgress()
+    for records in (10, 20):
+        task.start()
+        await asyncio.sleep(0.01)
+        assert task.progress() == TaskProgress(records, last_commit=1.0)
+        await task.stop()
+        assert task.progress().records == records
