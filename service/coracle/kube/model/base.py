@@ -72,7 +72,7 @@ def ignored(why: str, schema: dict[str, JsonValue] | None = None) -> Any:
 
 
 def without_effect(part: Model, path: str = "spec") -> dict[str, str]:
-    """The fields that are set and not acted on, with the reason: ``{"spec.tracing": "there is …"}``.
+    """The fields that are set and not acted on, each with the reason.
 
     Args:
         part: a resource's spec.
@@ -109,5 +109,5 @@ Verbatim = Annotated[
 Settings = dict[str, Any]
 """Settings by key; values are what YAML makes of them, see ``connector.strings``."""
 
-Long = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64"})]
+Long = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 """A whole number of 64 bits."""
