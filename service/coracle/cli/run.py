@@ -7,11 +7,9 @@ taken before any connector is. Stopping goes the other way round: first the API,
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -20,6 +18,7 @@ from coracle import __version__
 from coracle.api import ConfigError, ConnectError
 from coracle.cli.checks import Checked, check_files
 from coracle.cli.exits import Exit
+from coracle.cli.process import collect_less_often, on_stop_signal
 from coracle.cli.progress import Progress, has_failed
 from coracle.cli.screen import errors, show_error, show_findings
 from coracle.config.worker import WorkerConfig
@@ -49,20 +48,9 @@ def run_files(paths: Sequence[Path], config: WorkerConfig, *, exit_on_failure: b
         show_findings(each, errors())
     if wrong:
         return Exit.INVALID
-    _collect_less_often()
+    collect_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(checked, config, exit_on_failure))
-
-
-def _collect_less_often() -> None:
-    """Keep Python's cyclic garbage collector from looking at every batch.
-
-    A batch is tens of thousands of objects that die by reference count, and the default of a
-    collection every 700 costs a tenth of all CPU time. What exists now stays for good.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
 
 
 async def _serve(checked: Sequence[Checked], config: WorkerConfig, exit_on_failure: bool) -> Exit:
@@ -73,7 +61,7 @@ async def _serve(checked: Sequence[Checked], config: WorkerConfig, exit_on_failu
         if not ended.done():
             ended.set_result(code)
 
-    _on_signals(end)
+    on_stop_signal(lambda: end(Exit.OK))
     console = errors()
     progress = Progress(console if console.is_terminal else None)
     worker = Worker(config)
@@ -133,22 +121,6 @@ async def _stop(worker: Worker, server: RestServer | None, config: WorkerConfig)
             await worker.stop()
     except TimeoutError:
         logger.error("The worker did not stop within %.0f s, giving up", graceful + STOP_MARGIN)
-
-
-def _on_signals(end: Callable[[Exit], None]) -> None:
-    """Stop in order at the first SIGINT or SIGTERM; let a second one kill."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def first(received: signal.Signals) -> None:
-        logger.info("%s received, stopping; once more kills", received.name)
-        for number in signals:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        end(Exit.OK)
-
-    for number in signals:
-        loop.add_signal_handler(number, first, number)
 
 
 def _advertised(config: WorkerConfig, url: str) -> str:
