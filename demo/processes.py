@@ -64,7 +64,8 @@ class Background:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            return await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                return await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -236,7 +236,8 @@ class BatchConsumer:
         if not fetcher._records:
             waiter = fetcher._create_fetch_waiter()
             try:
-                await asyncio.wait_for(waiter, timeout)
+                async with asyncio.timeout(timeout):
+                    await waiter
             except TimeoutError:
                 pass
             except KafkaError as error:

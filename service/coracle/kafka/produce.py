@@ -84,7 +84,8 @@ class BatchProducer:
         if self._producer is None:
             return
         try:
-            await asyncio.wait_for(self._producer.stop(), max(timeout, 0.01))
+            async with asyncio.timeout(max(timeout, 0.01)):
+                await self._producer.stop()
         except (TimeoutError, KafkaError):
             logger.warning("the producer is closed with batches that Kafka has not acknowledged")
         finally:

@@ -309,7 +309,8 @@ class SinkRun:
         if not fresh:
             return
         try:
-            await asyncio.wait_for(self._consumer.commit(fresh), self._settings.flush_timeout)
+            async with asyncio.timeout(self._settings.flush_timeout):
+                await self._consumer.commit(fresh)
         except (RetriableError, TimeoutError) as error:
             logger.warning("offsets were not committed and will be, later: %s", error or "timeout")
             return
@@ -359,7 +360,8 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
     if event.is_set():
         return True
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True

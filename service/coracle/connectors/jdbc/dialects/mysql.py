@@ -180,7 +180,8 @@ class MysqlDialect(Dialect):
         """Say goodbye, or just hang up after two seconds."""
         try:
             with suppress(Exception):
-                await asyncio.wait_for(conn.ensure_closed(), 2)
+                async with asyncio.timeout(2):
+                    await conn.ensure_closed()
         finally:  # also when we are cancelled
             with suppress(Exception):
                 conn.close()
