@@ -104,6 +104,10 @@ class AlreadyExistsError(ConnectError):
     """A connector of that name exists."""
 
 
+class ConflictError(ConnectError):
+    """It cannot be done at this moment; the same call may work later."""
+
+
 class ConnectorStore(Protocol):
     """Connectors by name. Methods that take a name raise ``NotFoundError`` for an unknown one."""
 

@@ -15,7 +15,7 @@ import orjson
 from fastapi import Response
 
 from coracle.api import ConfigError, ConfigErrors, ConnectError
-from coracle.store import AlreadyExistsError, NotFoundError
+from coracle.store import AlreadyExistsError, ConflictError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def answer_error(error: Exception) -> Response:
             return error_response(error.status, error.message)
         case NotFoundError():
             return error_response(404, str(error))
-        case AlreadyExistsError():
+        case AlreadyExistsError() | ConflictError():
             return error_response(409, str(error))
         case ConfigErrors():
             return error_response(400, _config_text(error))

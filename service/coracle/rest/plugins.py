@@ -18,8 +18,8 @@ def routes() -> APIRouter:
     router = APIRouter(route_class=ConnectRoute)
 
     @router.get("/connector-plugins")
-    async def installed(request: Request) -> Response:
-        found = await asyncio.to_thread(_installed)
+    async def list_plugins(request: Request) -> Response:
+        found = await asyncio.to_thread(installed)
         if request.query_params.get("connectorsOnly", "true").lower() == "true":
             found = [plugin for plugin in found if plugin["type"] in ("sink", "source")]
         return json_response(found)
@@ -28,7 +28,7 @@ def routes() -> APIRouter:
 
 
 @lru_cache(maxsize=1)
-def _installed() -> list[dict[str, str]]:
+def installed() -> list[dict[str, str]]:
     """Every plugin that can be loaded, in Kafka Connect's order; the first call imports them."""
     available = plugins.available()
     shown = [
