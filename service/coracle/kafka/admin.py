@@ -8,15 +8,25 @@ from types import TracebackType
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from coracle.api import ConnectError
+from coracle.api import ConnectError, RetriableError
 from coracle.kafka.security.connection import start
 from coracle.kafka.settings import admin_arguments
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_REPLICATION_FACTOR = 3
+
+# Codes of https://kafka.apache.org/protocol#protocol_error_codes that aiokafka has no class for.
+_NON_EMPTY_GROUP = 68
+_GROUP_ID_NOT_FOUND = 69
 
 
 class Admin:
@@ -107,3 +117,32 @@ class Admin:
                 raise ConnectError(f"Kafka did not create topic {name}: {words}")
         logger.info("created topic %s", name)
         return True
+
+    async def delete_group(self, group: str) -> bool:
+        """Delete a consumer group and the positions committed in it.
+
+        Returns:
+            whether there was such a group.
+
+        Raises:
+            RetriableError: while the group has members, or its coordinator cannot be asked.
+            ConnectError: when the broker refuses.
+        """
+        try:
+            coordinator = await self._client.find_coordinator(group)
+            response = await self._client._send_request(DeleteGroupsRequest([group]), coordinator)
+        except KafkaError as error:
+            raise RetriableError(f"Group {group} cannot be deleted now: {error!r}") from error
+        [(_, code)] = response.results
+        if code in (0, _GROUP_ID_NOT_FOUND):
+            return code == 0
+        if code == _NON_EMPTY_GROUP:
+            raise RetriableError(
+                f"Group {group} cannot be deleted: it has members.",
+                fix="Stop the connector, and whatever else reads in this group.",
+            )
+        error = for_code(code)
+        if error is GroupAuthorizationFailedError:
+            raise ConnectError(f"Not allowed to delete group {group}.", fix="Grant Delete on it.")
+        kind = RetriableError if error.retriable else ConnectError
+        raise kind(f"Kafka did not delete group {group}: {error.__name__}")

@@ -63,6 +63,7 @@ class OffsetTopic:
         self._admin_props = dict(admin_props)
         self._producer = BatchProducer(producer_props)
         self._keys: dict[bytes, bytes] = {}
+        self._spellings: set[bytes] = set()
         self._offsets: dict[bytes, Offset] = {}
 
     async def start(self, *, partitions: int, replication_factor: int | None) -> None:
@@ -70,6 +71,16 @@ class OffsetTopic:
 
         Raises:
             ConnectError: when Kafka is away or the topic cannot be read.
+        """
+        await self.create(partitions=partitions, replication_factor=replication_factor)
+        await self._read_to_end()
+        await self._producer.start()
+
+    async def create(self, *, partitions: int, replication_factor: int | None) -> None:
+        """Create the topic if it is missing.
+
+        Raises:
+            ConnectError: when Kafka is away or does not create it.
         """
         async with Admin(self._admin_props) as admin:
             if self.topic not in await admin.topics():
@@ -79,12 +90,38 @@ class OffsetTopic:
                     replication_factor=replication_factor,
                     configs={"cleanup.policy": "compact"},
                 )
-        await self._read_to_end()
-        await self._producer.start()
 
     async def stop(self, timeout: float = 0) -> None:
         """Disconnect, waiting at most ``timeout`` seconds for what was being written."""
         await self._producer.stop(timeout)
+
+    async def erase(self) -> int:
+        """Forget all offsets of this connector, with a tombstone for each (KIP-875).
+
+        Called instead of ``start``, while no task of the connector runs; a topic that does not
+        exist is not created.
+
+        Returns:
+            how many source partitions had an offset.
+
+        Raises:
+            ConnectError: when Kafka is away, or did not take all tombstones.
+        """
+        async with Admin(self._admin_props) as admin:
+            if self.topic not in await admin.topics():
+                return 0
+        await self._read_to_end()
+        erased = len(self._offsets)
+        if erased:
+            await self._producer.start()
+            try:
+                # Each way in which somebody wrote a key is a record of its own to compaction.
+                keys: list[bytes | None] = [*sorted(self._spellings)]
+                await self._send(keys, [None] * len(keys))
+            finally:
+                await self._producer.stop(0)
+            self._offsets.clear()
+        return erased
 
     async def read(self, partitions: Sequence[Partition]) -> Sequence[Offset | None]:
         """The stored offset of each source partition, ``None`` where there is none."""
@@ -115,13 +152,16 @@ class OffsetTopic:
                 self._keys[canonical] = orjson.dumps([self.connector, offset.partition])
             keys.append(self._keys[canonical])
             values.append(None if offset.offset is None else orjson.dumps(offset.offset))
+        await self._send(keys, values)
+        for canonical, offset in latest.items():
+            self._remember(canonical, offset.offset)
+
+    async def _send(self, keys: list[bytes | None], values: list[bytes | None]) -> None:
         futures = await self._producer.send(self.topic, keys, values, [None] * len(keys))
         try:
             await asyncio.gather(*futures)
         except KafkaError as error:
             raise ConnectError(f"Offsets were not stored in {self.topic}: {error!r}") from error
-        for canonical, offset in latest.items():
-            self._remember(canonical, offset.offset)
 
     def _remember(self, canonical: bytes, offset: Offset | None) -> None:
         if offset is None:
@@ -164,4 +204,5 @@ class OffsetTopic:
         if connector == self.connector and isinstance(partition, dict):
             canonical = _canonical(connector, partition)
             self._keys[canonical] = key or b""
+            self._spellings.add(key or b"")
             self._remember(canonical, offset)

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 
 from coracle.api import SourceOffset
+from coracle.kafka.admin import Admin
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer
 from tests.integration.kafka.test_consume import joined, take_all
@@ -62,3 +63,46 @@ async def test_a_record_that_is_no_offset_is_passed_over(kafka: Kafka) -> None:
     offsets = await opened(kafka, "c", topic)
     assert await offsets.read([{"k": 1}]) == [{"o": 1}]
     await offsets.stop(5)
+
+
+async def test_erasing_leaves_nothing_of_a_connector_however_its_keys_were_written(
+    kafka: Kafka,
+) -> None:
+    topic = f"offsets-{secrets.token_hex(4)}"
+    ours = await opened(kafka, "orders", topic)
+    await ours.write([SourceOffset({"a": "x", "z": 1}, {"n": 1}), SourceOffset({"t": 2}, {"n": 2})])
+    await ours.stop(5)
+    others = await opened(kafka, "customers", topic)
+    await others.write([SourceOffset({"t": 2}, {"n": 3})])
+    await others.stop(5)
+    producer = BatchProducer({"bootstrap.servers": kafka.bootstrap_servers})
+    await producer.start()
+    keys: list[bytes | None] = [b'["orders",{"z":1,"a":"x"}]']
+    await asyncio.gather(*await producer.send(topic, keys, [b'{"n":7}'], [None]))
+    await producer.stop(5)
+
+    props = {"bootstrap.servers": kafka.bootstrap_servers}
+    assert await OffsetTopic("orders", topic, props, props, props).erase() == 2
+    assert await OffsetTopic("orders", topic, props, props, props).erase() == 0
+    again = await opened(kafka, "orders", topic)
+    assert again.all() == []
+    await again.stop(5)
+    async with joined(kafka, topic) as consumer:
+        batches = await take_all(consumer, 7)
+    records = [pair for b in batches for pair in zip(b.keys, b.values, strict=True)]
+    assert sorted(key for key, value in records if value is None) == [
+        b'["orders",{"a":"x","z":1}]',
+        b'["orders",{"t":2}]',
+        b'["orders",{"z":1,"a":"x"}]',
+    ]
+    others = await opened(kafka, "customers", topic)
+    assert await others.read([{"t": 2}]) == [{"n": 3}]
+    await others.stop(5)
+
+
+async def test_erasing_creates_no_topic(kafka: Kafka) -> None:
+    topic = f"offsets-{secrets.token_hex(4)}"
+    props = {"bootstrap.servers": kafka.bootstrap_servers}
+    assert await OffsetTopic("orders", topic, props, props, props).erase() == 0
+    async with Admin(props) as admin:
+        assert topic not in await admin.topics()
