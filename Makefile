@@ -64,6 +64,10 @@ test-full: servers ## The long checks alone: a million rows, kills, memory
 bench: servers ## Measure Coracle beside the JVM's Kafka Connect and a bare script
 	$(BIN)/python -m bench
 
+.PHONY: crds
+crds: $(READY) ## Write the CRDs and their documentation, from the model
+	$(BIN)/python -m coracle.kube.crds
+
 .PHONY: demo
 demo: $(READY) ## Rows through an embedded broker, from nothing (KEEP=1 leaves it running)
 	@KEEP='$(KEEP)' $(BIN)/python -m demo

@@ -7,7 +7,7 @@ They take every field of Strimzi's resources of the same names, ``plugins`` exce
 Python packages. ``without_effect`` names those in use that have no meaning here.
 """
 
-from coracle.kube.model.base import Model, without_effect
+from coracle.kube.model.base import Model, unknown_fields, without_effect
 from coracle.kube.model.connect import (
     Authentication,
     KafkaConnect,
@@ -59,5 +59,6 @@ __all__ = [
     "Template",
     "Tls",
     "strings",
+    "unknown_fields",
     "without_effect",
 ]

@@ -9,7 +9,8 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -88,6 +89,29 @@ def without_effect(part: Model, path: str = "spec") -> dict[str, str]:
         elif isinstance(value, Model):
             found |= without_effect(value, place)
     return found
+
+
+def unknown_fields(model: type[Model], given: Mapping[str, Any], path: str = "spec") -> list[str]:
+    """The fields of a part of a resource that a model has no place for, deepest place named."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    found: list[str] = []
+    for name, value in given.items():
+        place = f"{path}.{name}"
+        if name not in fields:
+            found.append(place)
+        elif inner := _model_in(fields[name].annotation):
+            several = value if isinstance(value, list) else [value]
+            for each in several:
+                if isinstance(each, Mapping):
+                    found += unknown_fields(inner, each, place)
+    return list(dict.fromkeys(found))
+
+
+def _model_in(annotation: Any) -> type[Model] | None:
+    """The model that a field's type is made of: ``Tls`` of ``Tls | None`` or ``Sequence[Tls]``."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def stored(schema: dict[str, Any]) -> None:
