@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class ApiSettings:
 
 def run_api(settings: ApiSettings) -> Exit:
     """Serve until a signal ends the process."""
+    # Config providers would take it for the namespace of every connector that is checked.
+    os.environ.pop("CORACLE_NAMESPACE", None)
     try:
         props = _read(settings.worker)
         worker = offline_worker(props)

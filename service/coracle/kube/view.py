@@ -22,7 +22,7 @@ from coracle.kube.validation import type_of
 from coracle.store import ConnectorInfo, ConnectorStatus, ConnectorType, State, TaskStatus
 
 OWN_FIELDS = {
-    "name": "metadata.name or spec.name",
+    "name": "metadata.name",
     "connector.class": "spec.class",
     "tasks.max": "spec.tasksMax",
     "connector.plugin.version": "spec.version",
