@@ -265,10 +265,14 @@ class KafkaConnectSpec(Model):
     config_storage_topic: str | None = ignored("configurations are the resources")
     status_storage_topic: str | None = ignored("status is in the resources")
     tls: Tls | None = Field(
-        default=None, description="TLS to the brokers. Without it the connection is in plain text."
+        default=None,
+        description="TLS to the brokers, for example {trustedCertificates: [{secretName: "
+        "my-cluster-ca-cert, certificate: ca.crt}]}. Default: the connection is in plain text.",
     )
     authentication: Authentication | None = Field(
-        default=None, description="How to log in to Kafka. Without it: not at all."
+        default=None,
+        description="How to log in to Kafka, for example {type: scram-sha-512, username: connect, "
+        "passwordSecret: {secretName: connect, password: password}}. Default: not at all.",
     )
     config: WorkerConfig = Field(
         default_factory=dict,
@@ -278,7 +282,8 @@ class KafkaConnectSpec(Model):
     )
     resources: Resources | None = Field(
         default=None,
-        description="CPU and memory of each pod; a KafkaConnector's own take precedence.",
+        description="CPU and memory of each pod, for example {requests: {cpu: 250m, memory: "
+        "128Mi}}; a KafkaConnector's own take precedence.",
     )
     template: Template | None = Field(
         default=None,
@@ -287,16 +292,17 @@ class KafkaConnectSpec(Model):
     )
     plugins: Plugins | None = Field(
         default=None,
-        description="Packages to install when a pod starts. An image is the faster way.",
+        description="Packages to install when a pod starts, for example {packages: "
+        "[acme-connectors==1.4.2]}. An image of your own starts faster.",
     )
-    rest: Rest | None = Field(default=None, description="The Kafka Connect REST API.")
+    rest: Rest | None = Field(default=None, description="The Kafka Connect REST API. Default: off.")
     allowed_namespaces: AllowedNamespaces | None = Field(
         default=None,
         description="Which namespaces' connectors may use this KafkaConnect. They run in their own "
         "namespace, so the Secrets that it names must be there too. Default: only this one.",
     )
     strimzi: Strimzi | None = Field(
-        default=None, description="Running connectors that are written for Strimzi."
+        default=None, description="Running connectors that are written for Strimzi. Default: off."
     )
     pod_monitor: Enabled | None = Field(
         default=None,
@@ -312,7 +318,8 @@ class KafkaConnectSpec(Model):
     )
     logging: Logging | None = Field(
         default=None,
-        description="Log levels of all connectors; a KafkaConnector's take precedence.",
+        description="Log levels of all connectors, for example {loggers: {root: INFO}}; a "
+        "KafkaConnector's take precedence.",
     )
     version: str | None = ignored("the image decides the version")
     jvm_options: Verbatim | None = ignored("there is no JVM")
@@ -372,7 +379,9 @@ class KafkaConnect(Model):
     api_version: str = ""
     kind: str = ""
     metadata: ObjectMeta
-    spec: KafkaConnectSpec = Field(description="What is wanted.")
+    spec: KafkaConnectSpec = Field(
+        description="What is wanted. The least is where Kafka is: {bootstrapServers: kafka:9092}."
+    )
     status: KafkaConnectStatus | None = Field(
         default=None, description="What is. Written by the operator."
     )

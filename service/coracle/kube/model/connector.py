@@ -90,9 +90,9 @@ class Autoscaling(Model):
     model_config = rules(
         rule(
             "!has(self.minTasks) || self.minTasks <= self.maxTasks",
-            "minTasks is at most maxTasks",
+            "minTasks must not be more than maxTasks",
         ),
-        rule("has(self.cpu) != has(self.lag)", "set one of cpu and lag"),
+        rule("has(self.cpu) != has(self.lag)", "set exactly one of cpu and lag"),
     )
     min_tasks: int = Field(default=1, ge=1, description="Never fewer tasks than these. Default: 1.")
     max_tasks: int = Field(
@@ -183,7 +183,9 @@ class KafkaConnectorSpec(Model):
         "needed to change offsets). Default: running.",
     )
     pause: bool | None = Field(
-        default=None, description="Strimzi's older word for state: paused. state takes precedence."
+        default=None,
+        description="true is Strimzi's older way to say state: paused; state takes precedence. "
+        "Default: false.",
     )
     version: str | None = Field(
         default=None,
@@ -191,26 +193,40 @@ class KafkaConnectorSpec(Model):
         "Kafka Connect, for example [1.2,2). Default: whichever the image has.",
     )
     auto_restart: AutoRestart | None = Field(
-        default=None, description="Restarting what has failed. Default: it stays failed."
+        default=None,
+        description="Restarts what has failed, for example {enabled: true, maxRestarts: 10}. "
+        "Default: it stays failed.",
     )
     autoscaling: Autoscaling | None = Field(
-        default=None, description="Setting tasksMax by load. Leave tasksMax out then."
+        default=None,
+        description="Sets tasksMax by load, for example {minTasks: 1, maxTasks: 8, cpu: 70}. Leave "
+        "tasksMax out then. Default: nothing changes it.",
     )
     deletion_policy: DeletionPolicy | None = Field(
-        default=None, description="What is deleted along with this resource."
+        default=None,
+        description="What is deleted along with this resource. Default: its pods, but not how far "
+        "it has come.",
     )
     image: str | None = Field(
-        default=None, min_length=1, description="Image of the pods. Default: the KafkaConnect's."
+        default=None,
+        min_length=1,
+        description="Image of the pods, for example registry.example.com/coracle-acme:1.4. "
+        "Default: the KafkaConnect's.",
     )
     resources: Resources | None = Field(
-        default=None, description="CPU and memory of each pod. Default: the KafkaConnect's."
+        default=None,
+        description="CPU and memory of each pod, for example {requests: {cpu: 250m, memory: "
+        "128Mi}, limits: {memory: 256Mi}}. Default: the KafkaConnect's.",
     )
     template: Template | None = Field(
         default=None,
-        description="What the pods look like, over the KafkaConnect's template.",
+        description="What the pods look like: labels, node choice, environment, security. A field "
+        "that is not set here is taken from the KafkaConnect's template.",
     )
     logging: Logging | None = Field(
-        default=None, description="Log levels, over the KafkaConnect's."
+        default=None,
+        description="Log levels, for example {loggers: {coracle.connectors.jdbc: DEBUG}}, over the "
+        "KafkaConnect's. No pod is restarted.",
     )
     list_offsets: ListOffsets | None = ignored("offsets cannot be listed this way yet")
     alter_offsets: AlterOffsets | None = ignored("offsets cannot be altered this way yet")
@@ -379,7 +395,12 @@ class KafkaConnector(Model):
     api_version: str = ""
     kind: str = ""
     metadata: ObjectMeta
-    spec: KafkaConnectorSpec = Field(description="What is wanted.")
+    spec: KafkaConnectorSpec = Field(
+        description="What is wanted: which connector (class), with which Kafka (connect) and which "
+        "settings (config), for example {connect: {name: my-connect}, class: "
+        "io.confluent.connect.jdbc.JdbcSinkConnector, tasksMax: 2, config: {topics: orders, "
+        "connection.url: jdbc:postgresql://db/shop, connection.password: ${secrets:db:password}}}."
+    )
     status: KafkaConnectorStatus | None = Field(
         default=None, description="What is. Written by the pods and the operator."
     )
