@@ -105,7 +105,12 @@ class AlreadyExistsError(ConnectError):
 
 
 class ConflictError(ConnectError):
-    """It cannot be done at this moment; the same call may work later."""
+    """Something else is going on with the connector; the same call may work later."""
+
+    @classmethod
+    def changed(cls, name: str) -> ConflictError:
+        """The error for a configuration that was made from one that is no longer there."""
+        return cls(f"The connector {name} was changed at the same time.")
 
 
 class ConnectorStore(Protocol):
@@ -149,11 +154,23 @@ class ConnectorStore(Protocol):
         """
         ...
 
-    async def put_config(self, name: str, config: Mapping[str, str]) -> tuple[ConnectorInfo, bool]:
+    async def put_config(
+        self,
+        name: str,
+        config: Mapping[str, str],
+        *,
+        instead_of: Mapping[str, str] | None = None,
+    ) -> tuple[ConnectorInfo, bool]:
         """Create a connector or replace its configuration; the flag says it was created.
+
+        Args:
+            name: the connector's.
+            config: its new configuration.
+            instead_of: what the new one was made from; ``None`` replaces any.
 
         Raises:
             ConfigErrors: when the configuration is wrong; nothing was changed.
+            ConflictError: when the connector's is not, or no longer, ``instead_of``.
         """
         ...
 

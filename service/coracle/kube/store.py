@@ -38,7 +38,7 @@ from coracle.kube.names import (
 )
 from coracle.kube.references import Kind, provider_kinds
 from coracle.kube.validation import Verdict, check
-from coracle.kube.view import Withheld, info_of, spec_of, status_of, withheld
+from coracle.kube.view import Withheld, config_of, info_of, spec_of, status_of, withheld
 from coracle.store import (
     AlreadyExistsError,
     ConflictError,
@@ -218,12 +218,19 @@ class KubernetesStore:
         await mirror.put(created)
         return replace(info_of(_parsed(created)), tasks=())
 
-    async def put_config(self, name: str, config: Mapping[str, str]) -> tuple[ConnectorInfo, bool]:
+    async def put_config(
+        self,
+        name: str,
+        config: Mapping[str, str],
+        *,
+        instead_of: Mapping[str, str] | None = None,
+    ) -> tuple[ConnectorInfo, bool]:
         """Create a connector or replace its configuration; the flag says it was created.
 
         Raises:
             ConfigErrors: when the configuration is wrong; nothing was changed.
-            ConflictError: when others keep changing it at the same time.
+            ConflictError: when the connector's is not, or no longer, ``instead_of``, and when
+                others keep changing it at the same time.
         """
         try:
             found = self._find(name)
@@ -232,6 +239,8 @@ class KubernetesStore:
         verdict = await self._checked(name, config)
 
         async def change(found: _Found) -> dict[str, Any]:
+            if instead_of is not None and config_of(found.connector) != instead_of:
+                raise ConflictError.changed(name)
             metadata: dict[str, Any] = {}
             wanted = config
             if verdict.passwords:
@@ -481,9 +490,7 @@ def _explained(name: str) -> Iterator[None]:
             case 404:
                 raise NotFoundError(f"Connector {name} not found") from error
             case 409:
-                raise ConflictError(
-                    f"The connector {name} was changed at the same time."
-                ) from error
+                raise ConflictError.changed(name) from error
             case 400 | 422:
                 raise ConfigError(f"Kubernetes refuses the connector {name}: {text}") from error
             case 401 | 403:

@@ -11,7 +11,10 @@ from coracle.rest.body import config_request, create_request, patch_request
 from coracle.rest.dialect import ConnectRoute, json_response
 from coracle.rest.entities import connector_info, connector_status
 from coracle.rest.errors import missing
-from coracle.store import ConnectorStore, NotFoundError
+from coracle.store import ConflictError, ConnectorStore, NotFoundError
+
+PATCH_ATTEMPTS = 10
+"""How often a patch is applied anew to what somebody else has changed meanwhile."""
 
 
 def routes(store: ConnectorStore) -> APIRouter:
@@ -64,10 +67,18 @@ def routes(store: ConnectorStore) -> APIRouter:
 
     @router.patch("/connectors/{name}/config")
     async def patch_config(name: str, request: Request) -> Response:
-        with missing(f"Connector {name} not found"):
-            current = (await store.info(name)).config
-        info, _ = await store.put_config(name, await patch_request(request, name, current))
-        return json_response(connector_info(info))
+        attempts = PATCH_ATTEMPTS
+        while True:
+            with missing(f"Connector {name} not found"):
+                current = (await store.info(name)).config
+            merged = await patch_request(request, name, current)
+            try:
+                info, _ = await store.put_config(name, merged, instead_of=current)
+                return json_response(connector_info(info))
+            except ConflictError:
+                attempts -= 1
+                if not attempts:
+                    raise
 
     return router
 

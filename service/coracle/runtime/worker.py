@@ -20,6 +20,7 @@ from coracle.kafka.admin import Admin
 from coracle.runtime.connector import ConnectorLife
 from coracle.store import (
     AlreadyExistsError,
+    ConflictError,
     ConnectorInfo,
     ConnectorStatus,
     ConnectorType,
@@ -118,12 +119,21 @@ class Worker:
         )
         return self._connectors[name].info()
 
-    async def put_config(self, name: str, config: Mapping[str, str]) -> tuple[ConnectorInfo, bool]:
+    async def put_config(
+        self,
+        name: str,
+        config: Mapping[str, str],
+        *,
+        instead_of: Mapping[str, str] | None = None,
+    ) -> tuple[ConnectorInfo, bool]:
         """Create a connector or replace its configuration; the flag says it was created.
 
         Raises:
             ConfigErrors: when the configuration is wrong; nothing was changed.
+            ConflictError: when the connector's is not, or no longer, ``instead_of``.
         """
+        if instead_of is not None and self._life(name).info().config != instead_of:
+            raise ConflictError.changed(name)
         if name not in self._connectors:
             return await self.create(name, config), True
         props = {**config, "name": name}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from coracle.api import ConfigError, ConfigErrors
 from coracle.store import (
     AlreadyExistsError,
+    ConflictError,
     ConnectorInfo,
     ConnectorStatus,
     NotFoundError,
@@ -61,7 +62,15 @@ class FakeStore:
         await self._aim(name, target)
         return ConnectorInfo(name, config, "source", ())
 
-    async def put_config(self, name: str, config: Mapping[str, str]) -> tuple[ConnectorInfo, bool]:
+    async def put_config(
+        self,
+        name: str,
+        config: Mapping[str, str],
+        *,
+        instead_of: Mapping[str, str] | None = None,
+    ) -> tuple[ConnectorInfo, bool]:
+        if instead_of is not None and self.configs.get(name) != instead_of:
+            raise ConflictError.changed(name)
         if name not in self.configs:
             return await self.create(name, config), True
         _validate(config)

@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 from httpx import AsyncClient
 
-from coracle.store import State
+from coracle.store import ConflictError, State
 from tests.unit.rest.fake_store import FakeStore
 
 CONFIG = {"connector.class": "C", "a": "1"}
@@ -245,3 +247,31 @@ async def test_a_bug_is_answered_and_logged(
     answer = await client.put("/connectors/x/config", json={"connector.class": "Broken"})
     assert answer.json() == {"error_code": 500, "message": "RuntimeError: a bug"}
     assert "Traceback" in caplog.text
+
+
+async def test_a_patch_is_applied_anew_to_what_somebody_else_wrote(
+    client: AsyncClient, store: FakeStore, orders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_config = store.put_config
+
+    async def interrupted(name: str, config: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        store.configs["orders"] = {**store.configs["orders"], "b": "2"}
+        return await put_config(name, config, **more)
+
+    monkeypatch.setattr(store, "put_config", interrupted)
+    answer = await client.patch("/connectors/orders/config", json={"c": "3"})
+    assert answer.status_code == 200
+    assert answer.json()["config"] == {**NAMED, "b": "2", "c": "3"}
+
+
+async def test_a_patch_gives_up_in_the_end(
+    client: AsyncClient, store: FakeStore, orders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(name: str, config: Any, **more: Any) -> Any:
+        raise ConflictError.changed(name)
+
+    monkeypatch.setattr(store, "put_config", refuses)
+    answer = await client.patch("/connectors/orders/config", json={"c": "3"})
+    assert answer.status_code == 409
+    assert answer.json()["message"] == "The connector orders was changed at the same time."
