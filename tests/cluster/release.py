@@ -15,13 +15,11 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.commands import CommandError
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "coracle"
 _NUMBERS = itertools.count(1)
-
-
-class CommandError(AssertionError):
-    """A command that ended with an error; the message is what it said."""
 
 
 @dataclass(frozen=True)
