@@ -37,7 +37,7 @@ def _resource(definition: Mapping[str, Any]) -> str:
     ]
     for part in ("spec", "status"):
         part_schema = schema["properties"][part]
-        lines += ["", f"### {named['kind']}.{part}", "", part_schema["description"], ""]
+        lines += ["", f"### {named['kind']}.{part}", "", _escaped(part_schema["description"]), ""]
         lines += ["| Field | Type | Meaning |", "| --- | --- | --- |"]
         lines += _rows(part_schema, "")
         if said := list(_rules(part_schema, part)):
@@ -53,11 +53,18 @@ def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
     required = schema.get("required", ())
     for name, each in schema.get("properties", {}).items():
         star = "*" if name in required else ""
-        text = each.get("description", "").replace("|", "\\|").replace("\n\n", "<br>")
+        text = _escaped(each.get("description", ""))
         yield f"| `{prefix}{name}`{star} | {_type(each)} | {text} |"
         inner = each.get("items", each)
         mark = "[]." if "items" in each else "."
         yield from _rows(inner, f"{prefix}{name}{mark}")
+
+
+def _escaped(text: str) -> str:
+    """Text for a cell of a table, where ``<name>`` is no HTML and ``*`` no emphasis."""
+    for character, written in (("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("\n\n", "<br>")):
+        text = text.replace(character, written)
+    return text
 
 
 def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:

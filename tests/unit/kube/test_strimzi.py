@@ -243,6 +243,19 @@ def test_oauth_becomes_settings_of_kafkas_own_client() -> None:
     )
 
 
+def test_the_roots_log_level_goes_over() -> None:
+    made = connect(
+        """
+        bootstrapServers: b
+        logging:
+          type: inline
+          loggers: {rootLogger.level: debug, logger.reflections.level: ERROR}
+        """
+    )
+    assert made.resource["spec"]["logging"] == {"type": "inline", "loggers": {"root": "DEBUG"}}
+    assert any("logger.reflections.level" in text for text in messages(made))
+
+
 def test_what_coracle_has_no_place_for_is_left_out_and_named() -> None:
     made = connect(
         """

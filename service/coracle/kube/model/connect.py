@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from coracle.kube.model.base import (
     Long,
@@ -207,17 +207,22 @@ class Strimzi(Model):
     )
 
 
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF")
+
+LogLevel = Annotated[str, WithJsonSchema({"type": "string", "enum": list(LOG_LEVELS)})]
+
+
 class Logging(Model):
     """Log levels, changed in running pods."""
 
     type: str | None = Field(
         default=None, description="Strimzi's; inline is the only type that has an effect."
     )
-    loggers: Mapping[str, str] = Field(
+    loggers: Mapping[str, LogLevel] = Field(
         default_factory=dict,
-        description="Level (TRACE, DEBUG, INFO, WARN, ERROR, OFF) by logger, for example {root: "
-        "INFO, coracle.kafka: DEBUG}. Java names are understood where there is a counterpart. No "
-        "pod is restarted.",
+        description="Level (TRACE, DEBUG, INFO, WARN, ERROR, FATAL, OFF) by logger, for example "
+        "{root: INFO, coracle.kafka: DEBUG}. Loggers are called as Coracle's Python modules; root "
+        "is for all that have no level of their own. Default: root is INFO. No pod is restarted.",
     )
     value_from: Verbatim | None = ignored("levels are read from loggers only")
 
@@ -323,8 +328,8 @@ class KafkaConnectSpec(Model):
     )
     version: str | None = ignored("the image decides the version")
     jvm_options: Verbatim | None = ignored("there is no JVM")
-    jmx_options: Verbatim | None = ignored("there is no JVM, metrics are on /metrics")
-    metrics_config: Verbatim | None = ignored("metrics are always on /metrics")
+    jmx_options: Verbatim | None = ignored("there is no JVM")
+    metrics_config: Verbatim | None = ignored("it is about the metrics of a JVM")
     tracing: Verbatim | None = ignored("there is no tracing yet")
     rack: Verbatim | None = ignored("set client.rack in config")
     client_rack_init_image: str | None = ignored("there is no init container for racks")

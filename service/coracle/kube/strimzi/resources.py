@@ -15,6 +15,7 @@ from typing import Any
 
 from coracle.kube import names
 from coracle.kube.model import KafkaConnect, KafkaConnector, Model, unknown_fields, without_effect
+from coracle.kube.model.connect import LOG_LEVELS
 
 Json = dict[str, Any]
 
@@ -74,6 +75,9 @@ _PROVIDERS = {
     "strimzisecrets": "io.strimzi.kafka.KubernetesSecretConfigProvider",
 }
 """Providers that Strimzi declares in every worker."""
+
+_ROOT_LOGGERS = ("rootLogger.level", "connect.root.logger.level")
+"""The level of all loggers that have none of their own, in Log4j's two notations."""
 
 _EXTERNAL = "/opt/kafka/external-configuration"
 """Where Strimzi mounts the volumes of externalConfiguration; configurations name files there."""
@@ -135,6 +139,7 @@ def connect(resource: Mapping[str, Any]) -> Translation:
     ):
         if spec.pop(field, None) is not None:
             remarks.append(_unsupported(f"spec.{field}", why))
+    _move_loggers(spec, remarks)
     _move_template(spec)
     _move_external_configuration(spec)
     _move_oauth(spec, remarks)
@@ -219,6 +224,23 @@ def _with_providers(config: Json) -> Json:
         "config.providers": ",".join([*missing, *filter(None, own)]),
         **declared,
     }
+
+
+def _move_loggers(spec: Json, remarks: list[Remark]) -> None:
+    """The root's level; the others are of Java's classes."""
+    logging = spec.get("logging")
+    if not logging or not logging.get("loggers"):
+        return
+    kept: dict[str, str] = {}
+    for key, value in logging["loggers"].items():
+        level = str(value).upper()
+        if key in _ROOT_LOGGERS and level in LOG_LEVELS:
+            kept["root"] = level
+        else:
+            remarks.append(
+                _unsupported(f"spec.logging.loggers.{key}", "it is no level of a logger there is")
+            )
+    logging["loggers"] = kept
 
 
 def _move_template(spec: Json) -> None:
