@@ -417,7 +417,7 @@ def test_status_of_a_connect() -> None:
     }
 
 
-@pytest.mark.parametrize("key", sorted(strimzi.resources.ANNOTATIONS))
+@pytest.mark.parametrize("key", sorted(strimzi.ANNOTATIONS))
 def test_annotations_mean_the_same(key: str) -> None:
     made = connector("{class: A}", annotations={key: "true"})
     ours = key.replace("strimzi.io", names.GROUP)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from coracle.api import ConfigError, ConfigErrors
+from coracle.java.floats import java_float
 from coracle.kube.model.base import (
     Long,
     Model,
@@ -427,8 +428,10 @@ def strings(config: Mapping[str, object]) -> dict[str, str]:
                 settings[key] = value
             case bool():
                 settings[key] = "true" if value else "false"
-            case int() | float():
+            case int():
                 settings[key] = str(value)
+            case float():
+                settings[key] = java_float(value)
             case None:
                 errors.append(
                     ConfigError(

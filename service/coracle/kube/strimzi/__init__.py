@@ -6,14 +6,21 @@ Nothing here reads or writes a cluster. What the fields mean:
 https://strimzi.io/docs/operators/latest/configuring
 """
 
-from coracle.kube.strimzi.resources import Remark, Translation, connect, connector
+from coracle.kube.strimzi.resources import (
+    ANNOTATIONS,
+    CLUSTER_LABEL,
+    Remark,
+    Translation,
+    connect,
+    connector,
+)
 from coracle.kube.strimzi.status import connect_status, connector_status
 
 GROUP = "kafka.strimzi.io"
 VERSIONS = ("v1", "v1beta2")
-CLUSTER_LABEL = "strimzi.io/cluster"
 
 __all__ = [
+    "ANNOTATIONS",
     "CLUSTER_LABEL",
     "GROUP",
     "VERSIONS",

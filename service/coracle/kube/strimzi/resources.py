@@ -20,7 +20,8 @@ from coracle.kube.model.connect import LOG_LEVELS
 Json = dict[str, Any]
 
 _PREFIX = "strimzi.io/"
-_CLUSTER = f"{_PREFIX}cluster"
+CLUSTER_LABEL = f"{_PREFIX}cluster"
+"""On a KafkaConnector: the name of its KafkaConnect."""
 
 ANNOTATIONS: Mapping[str, str] = {
     f"{_PREFIX}restart": names.RESTART,
@@ -117,7 +118,7 @@ def connector(resource: Mapping[str, Any]) -> Translation:
         ignored = [key for key in config if key.lower() in _FORBIDDEN_OPTIONS]
         spec["config"] = {key: value for key, value in config.items() if key not in ignored}
         remarks += [_forbidden(key, "a field of spec says it") for key in ignored]
-    if cluster := _labels(resource).get(_CLUSTER):
+    if cluster := _labels(resource).get(CLUSTER_LABEL):
         spec["connect"] = {"name": cluster}
     return _translation(names.KAFKA_CONNECTOR, KafkaConnector, resource, spec, remarks)
 
