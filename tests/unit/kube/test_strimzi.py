@@ -1,9 +1,12 @@
 """Strimzi's manifests mean here what they mean there, or a remark says that they do not."""
 
+import copy
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coracle.kube import names, strimzi
 from coracle.kube.model import (
@@ -11,6 +14,7 @@ from coracle.kube.model import (
     KafkaConnector,
     KafkaConnectorStatus,
     KafkaConnectStatus,
+    unknown_fields,
 )
 from coracle.kube.references import Kind, provider_kinds
 
@@ -280,12 +284,80 @@ def test_what_coracle_has_no_place_for_is_left_out_and_named() -> None:
     }  # fmt: skip
 
 
-def test_translating_leaves_the_resource_alone() -> None:
-    resource = _resource(
-        "KafkaConnect", "{bootstrapServers: b, image: x, config: {group.id: g}}", {}
+keys = st.sampled_from(
+    ["name", "tasks.max", "group.id", "offset.storage.topic", "ssl.protocol", "ssl.key", "topics",
+     "config.providers", "Rest.port", "listeners.x", "file", "connector.class.x"]
+) | st.text(min_size=1)  # fmt: skip
+settings = st.dictionaries(keys, st.text() | st.integers() | st.booleans() | st.floats())
+metadata = st.fixed_dictionaries({"labels": st.dictionaries(keys, st.text())})
+connectors = st.fixed_dictionaries(
+    {"class": st.text(min_size=1)},
+    optional={
+        "config": settings,
+        "tasksMax": st.integers(1, 9),
+        "pause": st.booleans(),
+        "state": st.sampled_from(["running", "paused", "stopped"]),
+        "autoRestart": st.fixed_dictionaries({"enabled": st.booleans()}),
+        "listOffsets": st.just({"toConfigMap": {"name": "x"}}),
+        "something": settings,
+    },
+)
+volumes = st.lists(st.fixed_dictionaries({"name": st.text(min_size=1), "secret": st.just({})}))
+connects = st.fixed_dictionaries(
+    {"bootstrapServers": st.text(min_size=1)},
+    optional={
+        "config": settings,
+        "groupId": st.text(min_size=1),
+        "image": st.text(min_size=1),
+        "plugins": st.just([{"name": "x", "artifacts": []}]),
+        "jvmOptions": st.just({"-Xmx": "1g"}),
+        "logging": st.fixed_dictionaries({"type": st.just("inline"), "loggers": settings}),
+        "externalConfiguration": st.fixed_dictionaries(
+            {}, optional={"env": st.just([{"name": "A", "value": "a"}]), "volumes": volumes}
+        ),
+        "template": st.fixed_dictionaries(
+            {},
+            optional={
+                "pod": st.just({"hostAliases": [{}], "tolerations": [{"key": "a", "x": 1}]}),
+                "connectContainer": st.just({"env": [{"name": "A", "value": "a"}]}),
+                "podSet": st.just({"metadata": {}}),
+            },
+        ),
+        "authentication": st.sampled_from(
+            [
+                {"type": "tls", "certificateAndKey": {"secretName": "a", "certificate": "b",
+                                                      "key": "c"}},
+                {"type": "oauth"},
+                {"type": "oauth", "accessToken": {"secretName": "a", "key": "b"}, "httpRetries": 1},
+            ]
+        ),
+    },
+)  # fmt: skip
+
+
+@given(connectors, metadata)
+def test_any_connector_translates(spec: dict[str, Any], more: dict[str, Any]) -> None:
+    resource = {"metadata": {"name": "x", **more}, "spec": spec}
+    before = copy.deepcopy(resource)
+    made = strimzi.connector(resource)
+    assert repr(resource) == repr(before)
+    parsed = KafkaConnector.model_validate(made.resource)
+    assert unknown_fields(type(parsed.spec), made.resource["spec"]) == []
+    ignored = [r for r in made.remarks if r.reason == "ForbiddenConfiguration"]
+    assert len(parsed.spec.config) + len(ignored) == len(spec.get("config", {}))
+
+
+@given(connects)
+def test_any_connect_translates(spec: dict[str, Any]) -> None:
+    resource = {"metadata": {"name": "x"}, "spec": spec}
+    before = copy.deepcopy(resource)
+    made = strimzi.connect(resource)
+    assert repr(resource) == repr(before)
+    parsed = KafkaConnect.model_validate(made.resource)
+    assert unknown_fields(type(parsed.spec), made.resource["spec"]) == []
+    assert parsed.spec.group_id == spec.get(
+        "groupId", str(spec.get("config", {}).get("group.id", "connect-cluster"))
     )
-    strimzi.connect(resource)
-    assert resource["spec"] == {"bootstrapServers": "b", "image": "x", "config": {"group.id": "g"}}
 
 
 SINCE = "2026-03-01T12:00:00Z"
