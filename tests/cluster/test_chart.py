@@ -431,6 +431,9 @@ def test_rights_end_at_the_watched_namespaces(api: Api, namespace: str) -> None:
     assert rights(api, operator, watched, OPERATOR_MAY) == set(OPERATOR_MAY)
     assert rights(api, operator, elsewhere, OPERATOR_MAY) == set()
     assert rights(api, operator, watched, OPERATOR_MAY_NOT) == set()
+    webhook, question = f"{namespace}/coracle-webhook", [("get", "kafkaconnects.coracle.dev")]
+    assert rights(api, webhook, watched, question) == set(question)
+    assert rights(api, webhook, elsewhere, question) == set()
 
 
 def test_rights_of_the_webhook(api: Api, namespace: str) -> None:
