@@ -392,12 +392,12 @@ async def serve(
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     loaded = await _first_certificate(context, certificates)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ASK_SECONDS)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
         app = create_app(Reviewer(client, http, fail_closed, url))
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:
-            await web.TCPSite(runner, port=port, ssl_context=context, shutdown_timeout=5).start()
+            await web.TCPSite(runner, port=port, ssl_context=context).start()
             logger.info("the webhook listens on port %d", port)
             while True:
                 await asyncio.sleep(RELOAD_SECONDS)
