@@ -30,24 +30,28 @@ class Kafka(Server):
     """A broker. `start` it, then make topics.
 
     Attributes:
+        host: Address of all listeners.
         port: Port of the plain listener.
     """
 
     def __init__(
         self,
         *,
+        host: str = "127.0.0.1",
         initial_rebalance_delay_ms: int = 0,
         properties: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a broker.
 
         Args:
+            host: Where to listen, and what to tell clients to connect to.
             initial_rebalance_delay_ms: How long an empty group waits for more members before its
                 first assignment. A broker's own default is 3000.
             properties: More of server.properties.
         """
         super().__init__("kafka")
-        self.port = free_port()
+        self.host = host
+        self.port = free_port(host)
         self._controller_port = free_port()
         self._delay = initial_rebalance_delay_ms
         self._more = dict(properties or {})
@@ -55,7 +59,7 @@ class Kafka(Server):
     @property
     def bootstrap_servers(self) -> str:
         """Address of the plain listener."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
         """Create a topic, synchronously, and return its name.
@@ -76,7 +80,7 @@ class Kafka(Server):
 
     def ready(self) -> bool:
         """Whether it answers requests of clients."""
-        if not accepts(self.port):
+        if not accepts(self.port, self.host):
             return False
         try:
             self._admin([])
@@ -90,7 +94,7 @@ class Kafka(Server):
 
     def _properties(self) -> dict[str, str]:
         listeners = self._listeners()
-        addresses = [f"{name}://127.0.0.1:{port}" for name, port in listeners.items()]
+        addresses = [f"{name}://{self.host}:{port}" for name, port in listeners.items()]
         controller = f"127.0.0.1:{self._controller_port}"
         protocols = [f"{name}:{name}" for name in listeners]
         return {

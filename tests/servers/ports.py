@@ -14,8 +14,11 @@ PORTS = range(20000, 32000)
 _reserved: list[socket.socket] = []
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     """A port nobody listens on, reserved for this process until it ends.
+
+    Args:
+        host: The address that a server is to listen on.
 
     Raises:
         OSError: None of many tried was free.
@@ -25,7 +28,7 @@ def free_port() -> int:
         try:
             reservation.bind(f"\0coracle-test-port-{port}")
             with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((host, port))
         except OSError:
             reservation.close()
             continue
@@ -34,8 +37,8 @@ def free_port() -> int:
     raise OSError(f"no free port found between {PORTS.start} and {PORTS.stop}")
 
 
-def accepts(port: int) -> bool:
-    """Whether something on 127.0.0.1 accepts connections at this port."""
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something accepts connections at this port."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

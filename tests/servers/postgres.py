@@ -18,7 +18,6 @@ PACKAGE = f"postgresql-{VERSION}"
 # PostgreSQL refuses to run as root; Debian's package makes this user.
 USER = "postgres"
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "wal_level": "logical",
     "max_replication_slots": "20",
     "max_wal_senders": "20",
@@ -48,12 +47,16 @@ class Postgres(Server):
 
     Args:
         settings: of ``postgresql.conf``, over those of ``SETTINGS``.
+        host: Where to listen; clients there, and in any network, need a password.
     """
 
     stop_signal = signal.SIGINT  # "fast": does not wait for clients to leave
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
+        self.port = free_port(host)
         self._settings = SETTINGS | dict(settings or {})
         self._programs = programs()
         super().__init__("postgres", user=USER if os.geteuid() == 0 else None)
@@ -74,11 +77,14 @@ class Postgres(Server):
         )
         if done.returncode:
             raise ServerError(f"initdb failed\n{done.stderr}")
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")
         return data
 
     def command(self) -> list[str]:
         """The server in the foreground, without pg_ctl."""
         settings = self._settings | {
+            "listen_addresses": self.host,
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
         }
@@ -111,7 +117,7 @@ class Postgres(Server):
         name, password = f"test_{secrets.token_hex(4)}", secrets.token_hex(8)
         self.sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         self.sql(f"CREATE DATABASE {name} OWNER {name}")
-        return Database(self, "postgresql", name, name, password)
+        return Database(self, "postgresql", name, name, password, self.host)
 
     def drop(self, database: Database["Postgres"]) -> None:
         """Remove a database with its user; connections still open are ended."""
