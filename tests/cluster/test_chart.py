@@ -570,7 +570,8 @@ def test_kustomizations(api: Api, folder: str) -> None:
 )
 def test_examples(api: Api, path: Path) -> None:
     api.apply(api.kubectl("kustomize", str(ROOT / "k8s" / "crds")))
-    api.define("kafka.strimzi.io", "v1", "KafkaConnector")
+    for kind in ("KafkaConnect", "KafkaConnector"):
+        api.define("kafka.strimzi.io", "v1", kind)
     api.define("keda.sh", "v1alpha1", "ScaledObject")
     for each in yaml.safe_load_all(path.read_text()):
         api.new_namespace(name=each["metadata"].get("namespace", "shop"), exist=True)
