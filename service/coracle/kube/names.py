@@ -51,6 +51,11 @@ CONFIG_HASH = f"{GROUP}/config-hash"
 FINALIZER = f"{GROUP}/stop"
 """Keeps a deleted KafkaConnector until its tasks have stopped."""
 
+CONNECTOR_FAILED = "ConnectorFailed"
+"""Reason of a Ready condition: the connector itself is FAILED."""
+TASK_FAILED = "TaskFailed"
+"""Reason of a Ready condition: a task is FAILED."""
+
 CONNECTOR_SUFFIX = "connector"
 """Every object of the KafkaConnector ``x`` is called ``object_name("x", CONNECTOR_SUFFIX)``."""
 CONNECT_API_SUFFIX = "connect-api"

@@ -363,14 +363,16 @@ def test_any_connect_translates(spec: dict[str, Any]) -> None:
 SINCE = "2026-03-01T12:00:00Z"
 
 
-def status(ready: str, tasks: str = "RUNNING", **more: Any) -> KafkaConnectorStatus:
+def status(
+    ready: str, tasks: str = "RUNNING", reason: str = "ClassNotFound", **more: Any
+) -> KafkaConnectorStatus:
     return KafkaConnectorStatus.model_validate(
         {
             "conditions": [
                 {
                     "type": "Ready",
                     "status": ready,
-                    "reason": "ClassNotFound",
+                    "reason": reason,
                     "message": "No such class.",
                     "lastTransitionTime": SINCE,
                     "observedGeneration": 3,
@@ -413,12 +415,18 @@ def test_status_of_a_connector_is_what_rest_answers() -> None:
         },
         "tasksMax": 2,
         "topics": ["a", "b"],
+        "autoRestart": None,
     }
 
 
 def test_failed_tasks_are_not_ready_true() -> None:
     written = strimzi.connector_status(
-        status("False", "FAILED", autoRestart={"count": 2, "lastRestartTimestamp": SINCE}),
+        status(
+            "False",
+            "FAILED",
+            names.TASK_FAILED,
+            autoRestart={"count": 2, "lastRestartTimestamp": SINCE},
+        ),
         name="orders",
         generation=9,
     )
@@ -439,9 +447,18 @@ def test_failed_tasks_are_not_ready_true() -> None:
     }
 
 
+def test_a_failed_connector() -> None:
+    failed = status(
+        "False", reason=names.CONNECTOR_FAILED, connectorStatus={"connector": {"state": "FAILED"}}
+    )
+    (condition,) = strimzi.connector_status(failed, name="orders", generation=1)["conditions"]
+    assert condition["reason"] == "Throwable"
+    assert condition["message"] == "Connector has failed, see connectorStatus for more details."
+
+
 def test_other_reasons_are_told_as_they_are() -> None:
     written = strimzi.connector_status(
-        status("False"),
+        status("False", "FAILED"),
         name="orders",
         generation=1,
         remarks=connector("{class: A, config: {tasks.max: 1}}").remarks,
@@ -462,7 +479,10 @@ def test_status_before_anything_is_known() -> None:
     assert strimzi.connector_status(KafkaConnectorStatus(), name="orders", generation=1) == {
         "observedGeneration": 1,
         "conditions": [],
+        "connectorStatus": None,
+        "tasksMax": None,
         "topics": [],
+        "autoRestart": None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from coracle.api import ConfigError, ConfigErrors
-from coracle.java.floats import java_float
+from coracle.api.config import to_text
 from coracle.kube.model.base import (
     Long,
     Model,
@@ -415,7 +415,7 @@ class KafkaConnector(Model):
 def strings(config: Mapping[str, object]) -> dict[str, str]:
     """Settings as Kafka Connect has them: every value a string.
 
-    YAML's numbers and booleans become what Java prints for them, so ``1`` and ``"1"`` are one.
+    YAML's numbers and booleans become text as they do over REST, so ``1`` and ``"1"`` are one.
 
     Raises:
         ConfigErrors: with each value that is null, a list or an object.
@@ -424,14 +424,8 @@ def strings(config: Mapping[str, object]) -> dict[str, str]:
     errors: list[ConfigError] = []
     for key, value in config.items():
         match value:
-            case str():
-                settings[key] = value
-            case bool():
-                settings[key] = "true" if value else "false"
-            case int():
-                settings[key] = str(value)
-            case float():
-                settings[key] = java_float(value)
+            case str() | bool() | int() | float():
+                settings[key] = to_text(value)
             case None:
                 errors.append(
                     ConfigError(

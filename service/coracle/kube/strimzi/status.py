@@ -1,7 +1,8 @@
 """The status of our resources, in the shape in which Strimzi writes it.
 
 Dashboards, alerts and scripts read it: ``connectorStatus`` is what the REST API answers, and a
-resource that is not ready has a condition ``NotReady`` whose status is *True*.
+resource that is not ready has a condition ``NotReady`` whose status is *True*. What is returned is
+a merge patch of ``status``: ``None`` takes out what was there before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coracle.kube.model import Condition, KafkaConnectorStatus, KafkaConnectStatus
+from coracle.kube import names
+from coracle.kube.model import (
+    AutoRestartStatus,
+    Condition,
+    ConnectorStatus,
+    KafkaConnectorStatus,
+    KafkaConnectStatus,
+)
 from coracle.kube.strimzi.resources import Remark
 
 Json = dict[str, Any]
@@ -32,34 +40,14 @@ def connector_status(
         remarks: of the translation.
         paused: whether reconciliation is paused by annotation.
     """
-    written: Json = {
+    return {
         "observedGeneration": generation,
-        "conditions": _conditions(status.conditions, remarks, paused, failure=_failure(status)),
+        "conditions": _conditions(status.conditions, remarks, paused, _failure(status)),
+        "connectorStatus": _reported(status.connector_status, name),
+        "tasksMax": status.tasks_max,
+        "topics": sorted(status.topics),
+        "autoRestart": _auto_restart(status.auto_restart, name),
     }
-    if (reported := status.connector_status) is not None and reported.connector is not None:
-        written["connectorStatus"] = {
-            "name": reported.name or name,
-            "connector": _state(reported.connector.to_json()),
-            "tasks": [
-                {"id": task.id, **_state(task.to_json())}
-                for task in sorted(reported.tasks, key=lambda task: task.id)
-            ],
-            "type": reported.type or "unknown",
-        }
-    if status.tasks_max is not None:
-        written["tasksMax"] = status.tasks_max
-    written["topics"] = sorted(status.topics)
-    if (restarts := status.auto_restart) is not None:
-        written["autoRestart"] = {
-            "count": restarts.count,
-            "connectorName": restarts.connector_name or name,
-            **(
-                {"lastRestartTimestamp": restarts.last_restart_timestamp}
-                if restarts.last_restart_timestamp
-                else {}
-            ),
-        }
-    return written
 
 
 def connect_status(
@@ -70,7 +58,7 @@ def connect_status(
     paused: bool = False,
 ) -> Json:
     """``status`` of a KafkaConnect; arguments as for ``connector_status``."""
-    written: Json = {
+    return {
         "observedGeneration": generation,
         "conditions": _conditions(status.conditions, remarks, paused),
         "url": status.url,
@@ -78,7 +66,31 @@ def connect_status(
         "replicas": status.replicas,
         "labelSelector": status.label_selector,
     }
-    return {key: value for key, value in written.items() if value is not None}
+
+
+def _reported(reported: ConnectorStatus | None, name: str) -> Json | None:
+    """What the REST API answers; there is nothing before the connector has started."""
+    if reported is None or reported.connector is None:
+        return None
+    return {
+        "name": reported.name or name,
+        "connector": _state(reported.connector.to_json()),
+        "tasks": [
+            {"id": task.id, **_state(task.to_json())}
+            for task in sorted(reported.tasks, key=lambda task: task.id)
+        ],
+        "type": reported.type or "unknown",
+    }
+
+
+def _auto_restart(restarts: AutoRestartStatus | None, name: str) -> Json | None:
+    if restarts is None:
+        return None
+    return {
+        "count": restarts.count,
+        "connectorName": restarts.connector_name or name,
+        "lastRestartTimestamp": restarts.last_restart_timestamp,
+    }
 
 
 _REST_FIELDS = ("state", "worker_id", "trace", "version")
@@ -93,29 +105,22 @@ def _state(reported: Mapping[str, Any]) -> Json:
     }
 
 
-def _failure(status: KafkaConnectorStatus) -> tuple[str, str] | None:
-    """Reason and message of a connector that runs and has failed, in Strimzi's words."""
+def _failure(status: KafkaConnectorStatus) -> str:
+    """What has failed, in Strimzi's words."""
     reported = status.connector_status
-    if reported is None:
-        return None
-    if reported.connector is not None and reported.connector.state == "FAILED":
-        return "Throwable", "Connector has failed, see connectorStatus for more details."
-    failed = sorted(task.id for task in reported.tasks if task.state == "FAILED")
-    if not failed:
-        return None
-    return (
-        "Throwable",
-        f"The following tasks have failed: {', '.join(map(str, failed))}, "
-        "see connectorStatus for more details.",
-    )
+    if reported is None or (reported.connector and reported.connector.state == "FAILED"):
+        what = "Connector has failed"
+    else:
+        failed = sorted(task.id for task in reported.tasks if task.state == "FAILED")
+        what = f"The following tasks have failed: {', '.join(map(str, failed))}"
+    return f"{what}, see connectorStatus for more details."
 
 
 def _conditions(
     conditions: Sequence[Condition],
     remarks: Iterable[Remark],
     paused: bool,
-    *,
-    failure: tuple[str, str] | None = None,
+    failure: str = "",
 ) -> list[Json]:
     ours = {condition.type: condition for condition in conditions}
     written: list[Json] = []
@@ -125,8 +130,10 @@ def _conditions(
         written.append(_condition("ReconciliationPaused", since))
     elif ready is not None and ready.status == "True":
         written.append(_condition("Ready", since))
+    elif ready is not None and ready.reason in (names.CONNECTOR_FAILED, names.TASK_FAILED):
+        written.append(_condition("NotReady", since, "Throwable", failure))
     elif ready is not None:
-        written.append(_condition("NotReady", since, *(failure or (ready.reason, ready.message))))
+        written.append(_condition("NotReady", since, ready.reason, ready.message))
     warning = ours.get("Warning")
     if warning is not None and warning.status == "True":
         written.append(
