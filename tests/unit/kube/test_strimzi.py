@@ -355,9 +355,8 @@ def test_any_connect_translates(spec: dict[str, Any]) -> None:
     assert repr(resource) == repr(before)
     parsed = KafkaConnect.model_validate(made.resource)
     assert unknown_fields(type(parsed.spec), made.resource["spec"]) == []
-    assert parsed.spec.group_id == spec.get(
-        "groupId", str(spec.get("config", {}).get("group.id", "connect-cluster"))
-    )
+    given = spec.get("groupId") or str(spec.get("config", {}).get("group.id", ""))
+    assert parsed.spec.group_id == (given or "connect-cluster")
 
 
 SINCE = "2026-03-01T12:00:00Z"

@@ -111,7 +111,11 @@ class Translation:
 
 
 def connector(resource: Mapping[str, Any]) -> Translation:
-    """A KafkaConnector of Strimzi as ours."""
+    """A KafkaConnector of Strimzi as ours.
+
+    Raises:
+        pydantic.ValidationError: when a field is none that Strimzi's CRD would have let in.
+    """
     spec = _spec(resource)
     remarks = _annotation_remarks(resource)
     if config := spec.get("config"):
@@ -124,13 +128,13 @@ def connector(resource: Mapping[str, Any]) -> Translation:
 
 
 def connect(resource: Mapping[str, Any]) -> Translation:
-    """A KafkaConnect of Strimzi as ours."""
+    """A KafkaConnect of Strimzi as ours; raises like ``connector``."""
     spec = _spec(resource)
     remarks = _annotation_remarks(resource)
     config = dict(spec.get("config") or {})
     for field, (key, default) in _TOPICS_AND_GROUP.items():
-        if field not in spec:
-            spec[field] = str(config.pop(key, default))
+        if not spec.get(field):
+            spec[field] = str(config.pop(key, "")) or default
     ignored = [key for key in config if _is_forbidden(key)]
     remarks += [_forbidden(key, "Coracle or a field of spec sets it") for key in ignored]
     spec["config"] = _with_providers({k: v for k, v in config.items() if k not in ignored})
