@@ -17,8 +17,9 @@ from pathlib import PurePosixPath
 
 from coracle.api import ConfigError, ConfigErrors
 from coracle.config import providers
+from coracle.config.mounted import DEFAULT_MOUNTS
 
-MOUNTS = PurePosixPath("/var/run/coracle")
+MOUNTS = PurePosixPath(DEFAULT_MOUNTS)
 """The directory of a pod below which the files are: ``<kind>/<name>/<key>``."""
 
 
