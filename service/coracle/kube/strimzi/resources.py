@@ -160,11 +160,11 @@ def _translation(
 ) -> Translation:
     spec_model = model.model_fields["spec"].annotation
     assert isinstance(spec_model, type)
-    for place in unknown_fields(spec_model, spec):
-        remarks.append(_unsupported(place, "Coracle has no such setting"))
-        _remove(spec, place.split(".")[1:])
-    for place, why in without_effect(spec_model.model_validate(spec)).items():
+    unused = dict.fromkeys(unknown_fields(spec_model, spec), "Coracle has no such setting")
+    unused |= without_effect(spec_model.model_validate(spec))
+    for place, why in unused.items():
         remarks.append(_unsupported(place, why))
+        _remove(spec, place.split(".")[1:])
     metadata = resource["metadata"]
     made = {
         "apiVersion": names.API_VERSION,
