@@ -185,17 +185,20 @@ class Api:
             return data
         return base64.b64encode(Path(config["certificate-authority"]).read_bytes()).decode()
 
-    def python(self, *arguments: str, account: tuple[str, str]) -> str:
-        """Run Python with the rights of a ServiceAccount (namespace, name)."""
-        namespace, name = account
+    def account(self, namespace: str, name: str) -> Path:
+        """A kubeconfig with the rights of a ServiceAccount."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         token = self.kubectl("create", "token", name, "-n", namespace).strip()
         config["users"] = [
             {"name": user["name"], "user": {"token": token}} for user in config["users"]
         ]
-        path = Path(self._environment["HOME"]) / f"{name}.kubeconfig"
+        path = Path(self._environment["HOME"]) / f"{namespace}-{name}.kubeconfig"
         path.write_text(yaml.safe_dump(config))
-        return self._run([sys.executable, *arguments], environment={"KUBECONFIG": str(path)})
+        return path
+
+    def python(self, *arguments: str, kubeconfig: Path) -> str:
+        """Run Python with other rights than the administrator's."""
+        return self._run([sys.executable, *arguments], environment={"KUBECONFIG": str(kubeconfig)})
 
     def _run(
         self,
