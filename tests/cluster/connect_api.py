@@ -1,7 +1,6 @@
 """`coracle api` as a process on this machine, for a KafkaConnect on a real API server."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,9 +9,11 @@ from pathlib import Path
 
 import httpx
 
+from tests.cluster.binaries import programs
 from tests.servers.ports import free_port
 from tests.servers.process import Server
 
+CRDS = Path(__file__).parents[2] / "k8s" / "crds"
 COMMAND = Path(sys.executable).with_name("coracle")
 
 
@@ -60,8 +61,9 @@ class ConnectApi(Server):
 
 def kubectl(kubeconfig: Path, *arguments: str, text: str = "") -> tuple[int, str]:
     """The exit code of kubectl, and all it wrote, warnings too."""
+    program = shutil.which("kubectl") or str(programs() / "kubectl")
     done = subprocess.run(
-        ["kubectl", f"--kubeconfig={kubeconfig}", *arguments],
+        [program, f"--kubeconfig={kubeconfig}", *arguments],
         input=text,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,6 +71,17 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str = "") -> tuple[int, str
         timeout=60,
     )
     return done.returncode, done.stdout
+
+
+def apply_crds(kubeconfig: Path) -> None:
+    """Have the API server know our kinds."""
+    for crd in sorted(CRDS.glob("coracle.dev_*.yaml")):
+        code, said = kubectl(kubeconfig, "apply", "--server-side", "-f", str(crd))
+        assert code == 0, said
+    wait = ("wait", "--for=condition=Established", "--timeout=20s", "crd")
+    for kind in ("kafkaconnectors", "kafkaconnects"):
+        code, said = kubectl(kubeconfig, *wait, f"{kind}.coracle.dev")
+        assert code == 0, said
 
 
 def manifest(kind: str, name: str, namespace: str, spec: Mapping[str, object]) -> str:
@@ -81,8 +94,3 @@ def manifest(kind: str, name: str, namespace: str, spec: Mapping[str, object]) -
             "spec": spec,
         }
     )
-
-
-def caller_kubeconfig() -> Path:
-    """The kubeconfig that KUBECONFIG names."""
-    return Path(os.environ["KUBECONFIG"])

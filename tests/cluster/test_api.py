@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from coracle.kube.names import resource_name
-from tests.cluster.connect_api import ConnectApi, caller_kubeconfig, kubectl, manifest
+from tests.cluster.connect_api import ConnectApi, apply_crds, kubectl, manifest
+from tests.cluster.throwaway import ControlPlaneServer
 from tests.servers.process import wait_for
 
-CRDS = Path(__file__).parents[2] / "k8s" / "crds"
 SINK = {"connector.class": "FileStreamSink", "topics": "orders", "file": "/tmp/lines.txt"}
 JDBC = {
     "connector.class": "JdbcSink",
@@ -27,15 +27,8 @@ JDBC = {
 
 
 @pytest.fixture(scope="module")
-def kubeconfig() -> Path:
-    return caller_kubeconfig()
-
-
-@pytest.fixture(scope="module")
 def namespace(kubeconfig: Path) -> Iterator[str]:
-    for crd in sorted(CRDS.glob("coracle.dev_*.yaml")):
-        code, said = kubectl(kubeconfig, "apply", "--server-side", "-f", str(crd))
-        assert code == 0, said
+    apply_crds(kubeconfig)
     name = f"rest-{time.time_ns()}"
     assert kubectl(kubeconfig, "create", "namespace", name)[0] == 0
     yield name
@@ -388,3 +381,98 @@ async def test_the_process_survives_being_stopped_and_started(
     process.start()
     wait_for(process.ready, seconds=10, what="the api")
     assert (await client.get("/connectors")).json() == before
+
+
+async def test_while_the_api_server_is_away_reads_go_on(control_plane: ControlPlaneServer) -> None:
+    """It freezes, and it restarts; what happened meanwhile is seen afterwards."""
+    here = control_plane.kubeconfig
+    apply_crds(here)
+    process = ConnectApi(here, "default")
+    process.start()
+    try:
+        async with httpx.AsyncClient(base_url=process.url, timeout=40) as client:
+            await create(client, "orders", SINK)
+            control_plane.apiserver.pause()
+            assert (await client.get("/connectors")).json() == ["orders"]
+            assert (await client.get("/connectors/orders/status")).status_code == 200
+            assert (await client.get("/health")).status_code == 200
+            answer = await client.put("/connectors/orders/pause")
+            assert answer.status_code == 500
+            assert "The Kubernetes API did not do" in answer.json()["message"]
+            control_plane.apiserver.resume()
+            assert (await client.put("/connectors/orders/pause")).status_code == 202
+
+            control_plane.apiserver.kill()
+            await asyncio.to_thread(control_plane.apiserver.start)
+            spec = {"class": "FileStreamSink", "connect": {"name": "connect"}}
+            made = manifest("KafkaConnector", "later", "default", spec)
+            assert kubectl(here, "apply", "-f-", text=made)[0] == 0
+            assert kubectl(here, "delete", "kafkaconnector/orders")[0] == 0
+            async with asyncio.timeout(20):
+                while (await client.get("/connectors")).json() != ["later"]:
+                    await asyncio.sleep(0.1)
+    finally:
+        process.stop()
+
+
+STRIMZI_CRD = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: kafkaconnectors.kafka.strimzi.io}
+spec:
+  group: kafka.strimzi.io
+  scope: Namespaced
+  names: {plural: kafkaconnectors, kind: KafkaConnector, singular: kafkaconnector}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+"""
+
+
+async def test_what_comes_from_strimzi_is_changed_there(control_plane: ControlPlaneServer) -> None:
+    """The operator makes a resource of ours from Strimzi's, and would undo a change of it."""
+    here = control_plane.kubeconfig
+    apply_crds(here)
+    assert kubectl(here, "apply", "-f-", text=STRIMZI_CRD)[0] == 0
+    wait = ("wait", "--for=condition=Established", "crd/kafkaconnectors.kafka.strimzi.io")
+    assert kubectl(here, *wait)[0] == 0
+    spec = {"class": "FileStreamSink", "tasksMax": 2, "config": {"topics": "a", "file": "/f"}}
+    theirs = json.loads(manifest("KafkaConnector", "orders", "default", spec))
+    theirs["apiVersion"] = "kafka.strimzi.io/v1"
+    assert kubectl(here, "create", "-f-", text=json.dumps(theirs))[0] == 0
+
+    def read() -> Any:
+        code, said = kubectl(here, "get", "kafkaconnectors.kafka.strimzi.io/orders", "-o", "json")
+        assert code == 0, said
+        return json.loads(said)
+
+    ours = json.loads(
+        manifest("KafkaConnector", "orders", "default", {**spec, "connect": {"name": "connect"}})
+    )
+    owner = {key: theirs[key] for key in ("apiVersion", "kind")}
+    owner |= {"name": "orders", "uid": read()["metadata"]["uid"], "controller": True}
+    ours["metadata"]["ownerReferences"] = [owner]
+    assert kubectl(here, "create", "-f-", text=json.dumps(ours))[0] == 0
+    process = ConnectApi(here, "default")
+    process.start()
+    try:
+        async with httpx.AsyncClient(base_url=process.url, timeout=20) as client:
+            config = {"connector.class": "FileStreamSink", "topics": "b", "tasks.max": "3"}
+            answer = await client.put("/connectors/orders/config", json=config)
+            assert answer.status_code == 200
+            assert answer.json()["config"] == {**config, "name": "orders"}
+            assert (await client.put("/connectors/orders/stop")).status_code == 204
+            assert read()["spec"] == {
+                "class": "FileStreamSink",
+                "tasksMax": 3,
+                "config": {"topics": "b"},
+                "state": "stopped",
+            }
+            assert (await client.delete("/connectors/orders")).status_code == 204
+            assert (await client.get("/connectors")).json() == []
+            assert kubectl(here, "get", "kafkaconnectors.kafka.strimzi.io/orders")[0] == 1
+    finally:
+        process.stop()

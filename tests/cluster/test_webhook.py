@@ -28,24 +28,16 @@ from coracle_operator.certificates import (
     issue,
     keep_certificates,
 )
-from tests.cluster.connect_api import ConnectApi, caller_kubeconfig, kubectl, manifest
+from tests.cluster.connect_api import ConnectApi, apply_crds, kubectl, manifest
 from tests.servers.ports import free_port
 
-CRDS = Path(__file__).parents[2] / "k8s" / "crds"
 SINK = {"topics": "orders", "connection.url": "jdbc:postgresql://db/shop"}
 CONNECT = {"bootstrapServers": "kafka:9092"}
 
 
 @pytest.fixture(scope="module")
-def kubeconfig() -> Path:
-    return caller_kubeconfig()
-
-
-@pytest.fixture(scope="module")
 def namespace(kubeconfig: Path) -> Iterator[str]:
-    for crd in sorted(CRDS.glob("coracle.dev_*.yaml")):
-        code, said = kubectl(kubeconfig, "apply", "--server-side", "-f", str(crd))
-        assert code == 0, said
+    apply_crds(kubeconfig)
     name = f"admission-{time.time_ns()}"
     assert kubectl(kubeconfig, "create", "namespace", name)[0] == 0
     yield name

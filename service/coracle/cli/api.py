@@ -46,14 +46,12 @@ class ApiSettings:
         namespace: the KafkaConnect's.
         connect: the KafkaConnect's name.
         rest: whether the Kafka Connect REST API is served.
-        strimzi: whether the KafkaConnect runs Strimzi's KafkaConnectors too.
     """
 
     worker: Path
     namespace: str
     connect: str
     rest: bool
-    strimzi: bool
 
 
 def run_api(settings: ApiSettings) -> Exit:
@@ -95,7 +93,6 @@ async def _serve(settings: ApiSettings, props: Mapping[str, str], worker: Worker
             settings.connect,
             worker,
             cluster_id=_cluster_id(props),
-            strimzi=settings.strimzi,
         )
         following = asyncio.create_task(store.run(), name="mirror")
 

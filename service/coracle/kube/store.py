@@ -3,8 +3,7 @@
 The resource is the truth and nothing else is kept. Reads come from a ``Mirror``; writes go to the
 API server, which tells the operator and the pods. A write that depends on what was there carries
 its ``resourceVersion`` and is made again on what is there now when somebody else was faster.
-Strimzi's KafkaConnectors, where the KafkaConnect runs them, are read and changed like Coracle's
-own; new ones are Coracle's.
+A resource that the operator made from one of Strimzi's is changed there, where it comes from.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -61,8 +61,7 @@ FIELD_MANAGER = "coracle-api"
 SALT = f"{GROUP}/password-salt"
 """Annotation: what the names of the resource's password Secrets are made with."""
 
-STRIMZI_GROUP = "kafka.strimzi.io"
-_STRIMZI_CLUSTER_LABEL = "strimzi.io/cluster"
+_STRIMZI_GROUP = "kafka.strimzi.io/"
 
 _ATTEMPTS = 8
 _PENDING_SECONDS = 5.0
@@ -71,9 +70,8 @@ _POD_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class _Found:
-    """A connector and where it is."""
+    """A connector, and the resource that says what is wanted of it."""
 
-    mirror: Mirror
     kind: Any
     resource: Resource
     connector: KafkaConnector
@@ -81,11 +79,6 @@ class _Found:
     @property
     def cr_name(self) -> str:
         return self.resource["metadata"]["name"]
-
-    def annotation(self, name: str) -> str:
-        """An annotation of ours as this kind of resource spells it."""
-        ours = str(self.resource["apiVersion"]).startswith(GROUP)
-        return name if ours else name.replace(GROUP, "strimzi.io")
 
 
 class KubernetesStore:
@@ -97,7 +90,6 @@ class KubernetesStore:
         connect: the KafkaConnect's name.
         worker: whose settings configurations are checked against.
         cluster_id: tells the id of the Kafka cluster.
-        strimzi: whether Strimzi's KafkaConnectors of this KafkaConnect are among them.
     """
 
     def __init__(
@@ -108,21 +100,18 @@ class KubernetesStore:
         worker: WorkerConfig,
         *,
         cluster_id: Callable[[], Awaitable[str]],
-        strimzi: bool = False,
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._connect = connect
         self._worker = worker
         self._cluster_id = cluster_id
-        kinds = [connector_resource(), *([_strimzi_resource()] if strimzi else [])]
-        self._mirrors = [(Mirror(client, kind, namespace), kind) for kind in kinds]
+        self._kind = connector_resource()
+        self._mirror = Mirror(client, self._kind, namespace)
 
     async def run(self) -> None:
         """Keep up with the API server, for ever."""
-        async with asyncio.TaskGroup() as group:
-            for mirror, _ in self._mirrors:
-                group.create_task(mirror.run())
+        await self._mirror.run()
 
     # -- ConnectorStore --------------------------------------------------------------------------
 
@@ -132,11 +121,13 @@ class KubernetesStore:
 
     async def ready(self) -> bool:
         """Whether all connectors are known."""
-        return all(mirror.synced.is_set() for mirror, _ in self._mirrors)
+        return self._mirror.synced.is_set()
 
     async def names(self) -> Sequence[str]:
         """The connectors' names, in order."""
-        return sorted({found.connector.connector_name for found in self._all()})
+        return sorted(
+            {_name(each) for each in self._mirror.resources.values() if self._is_ours(each)}
+        )
 
     async def info(self, name: str) -> ConnectorInfo:
         """Configuration and task ids."""
@@ -181,7 +172,7 @@ class KubernetesStore:
             ConfigErrors: when the configuration is wrong; nothing was changed.
         """
         verdict = await self._checked(name, config)
-        if any(found.connector.connector_name == name for found in self._all()):
+        if name in await self.names():
             raise AlreadyExistsError(f"Connector {name} already exists")
         cr_name = resource_name(name)
         metadata: dict[str, Any] = {
@@ -199,11 +190,10 @@ class KubernetesStore:
             spec["name"] = name
         if target is not TargetState.RUNNING:
             spec["state"] = target.value.lower()
-        mirror, kind = self._mirrors[0]
         with _explained(name):
             try:
                 created = await self._client.create(
-                    kind(metadata=metadata, spec=spec), field_manager=FIELD_MANAGER
+                    self._kind(metadata=metadata, spec=spec), field_manager=FIELD_MANAGER
                 )
             except Exception as error:
                 if status_code(error) == 409:
@@ -213,9 +203,9 @@ class KubernetesStore:
             try:
                 await self._keep(kept, created)
             except Exception:
-                await self._client.delete(kind, cr_name, namespace=self._namespace)
+                await self._client.delete(self._kind, cr_name, namespace=self._namespace)
                 raise
-        await mirror.put(created)
+        await self._mirror.put(created)
         return replace(info_of(_parsed(created)), tasks=())
 
     async def put_config(
@@ -254,23 +244,24 @@ class KubernetesStore:
                 wanted = kept.config
             return {"metadata": metadata, "spec": spec_of(wanted, found.connector)}
 
-        changed = await self._change(found, change)
+        changed = await self._change(await self._origin(found), change)
         return info_of(changed.connector), False
 
     async def delete(self, name: str) -> None:
         """Delete the KafkaConnector; its pods stop. Its offsets stay, unless it says otherwise."""
         found = self._find(name)
+        origin = await self._origin(found)
         with _explained(name):
-            await self._client.delete(found.kind, found.cr_name, namespace=self._namespace)
-        known = found.mirror.resources.get(found.cr_name)
+            await self._client.delete(origin.kind, origin.cr_name, namespace=self._namespace)
+        known = self._mirror.resources.get(found.cr_name)
         if known is not None:  # until the watch tells the same
             gone = {**known["metadata"], "deletionTimestamp": datetime.now(UTC).isoformat()}
-            found.mirror.resources[found.cr_name] = {**known, "metadata": gone}
+            self._mirror.resources[found.cr_name] = {**known, "metadata": gone}
 
     async def set_target(self, name: str, target: TargetState) -> None:
         """Say which state is wanted; the pods get there by themselves."""
-        found = self._find(name)
-        await self._patch(found, {"spec": {"state": target.value.lower(), "pause": None}})
+        origin = await self._origin(self._find(name))
+        await self._patch(origin, {"spec": {"state": target.value.lower(), "pause": None}})
 
     async def restart(
         self, name: str, *, include_tasks: bool = False, only_failed: bool = False
@@ -299,26 +290,13 @@ class KubernetesStore:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _all(self) -> Iterator[_Found]:
-        """This KafkaConnect's connectors, less those that are being deleted."""
-        for mirror, kind in self._mirrors:
-            for resource in list(mirror.resources.values()):
-                if not resource["metadata"].get("deletionTimestamp") and self._is_ours(resource):
-                    try:
-                        yield _Found(mirror, kind, resource, _parsed(resource))
-                    except pydantic.ValidationError as error:
-                        logger.warning(
-                            "KafkaConnector %s cannot be read: %s",
-                            resource["metadata"]["name"],
-                            error,
-                        )
-
     def _is_ours(self, resource: Resource) -> bool:
-        labels = resource["metadata"].get("labels") or {}
-        if not str(resource["apiVersion"]).startswith(GROUP):
-            return labels.get(_STRIMZI_CLUSTER_LABEL) == self._connect
+        """Whether it is this KafkaConnect's, and not on its way out."""
+        if resource["metadata"].get("deletionTimestamp"):
+            return False
         connect = resource["spec"].get("connect")
         if connect is None:
+            labels = resource["metadata"].get("labels") or {}
             return labels.get(CLUSTER_LABEL) == self._connect
         return (
             connect["name"] == self._connect
@@ -326,12 +304,31 @@ class KubernetesStore:
         )
 
     def _find(self, name: str) -> _Found:
-        for found in self._all():
-            if found.connector.connector_name == name:
-                return found
+        resources = self._mirror.resources
+        likely = resources.get(resource_name(name))
+        for resource in chain([likely] if likely else [], resources.values()):
+            if _name(resource) == name and self._is_ours(resource):
+                return _Found(self._kind, resource, _parsed(resource))
         raise NotFoundError(f"Connector {name} not found")
 
     # -- writing ---------------------------------------------------------------------------------
+
+    async def _origin(self, found: _Found) -> _Found:
+        """Where a change has to be made: the resource itself, or Strimzi's that it is made from."""
+        owner = next(
+            (
+                owner
+                for owner in found.resource["metadata"].get("ownerReferences") or ()
+                if owner["apiVersion"].startswith(_STRIMZI_GROUP) and owner.get("controller")
+            ),
+            None,
+        )
+        if owner is None:
+            return found
+        kind = _strimzi_resource(owner["apiVersion"])
+        with _explained(found.connector.connector_name):
+            resource = await self._client.get(kind, owner["name"], namespace=self._namespace)
+        return _Found(kind, resource, _parsed(resource))
 
     async def _checked(self, name: str, config: Mapping[str, str]) -> Verdict:
         verdict = await asyncio.to_thread(
@@ -354,7 +351,7 @@ class KubernetesStore:
                 patch_type=PatchType.MERGE,
                 field_manager=FIELD_MANAGER,
             )
-        await found.mirror.put(changed)
+        await self._seen(changed)
         return replace(found, resource=changed, connector=_parsed(changed))
 
     async def _change(
@@ -372,22 +369,25 @@ class KubernetesStore:
                     current = await self._client.get(
                         found.kind, found.cr_name, namespace=self._namespace
                     )
-                await found.mirror.put(current)
+                await self._seen(current)
                 found = replace(found, resource=current, connector=_parsed(current))
         raise ConflictError(
             "Cannot complete request momentarily due to stale configuration (typically caused by a "
             "concurrent config change)"
         )
 
+    async def _seen(self, resource: Resource) -> None:
+        if str(resource["apiVersion"]).startswith(GROUP):
+            await self._mirror.put(resource)
+
     async def _ask(self, found: _Found, annotation: str, wish: str) -> _Found:
         """Have the operator do something once. One wish of a kind at a time: it takes them off."""
-        annotation = found.annotation(annotation)
         loop = asyncio.get_running_loop()
         until = loop.time() + _PENDING_SECONDS
 
         async def change(found: _Found) -> dict[str, Any]:
             while True:
-                known = found.mirror.resources.get(found.cr_name, found.resource)
+                known = self._mirror.resources.get(found.cr_name, found.resource)
                 pending = (known["metadata"].get("annotations") or {}).get(annotation)
                 if pending in (None, wish):
                     return {"metadata": {"annotations": {annotation: wish}}}
@@ -396,14 +396,14 @@ class KubernetesStore:
                         "Cannot complete request because of a conflicting operation: the operator "
                         f"has not yet taken up {annotation}: {pending}"
                     )
-                await found.mirror.change(until - loop.time())
+                await self._mirror.change(until - loop.time())
 
         return await self._change(found, change)
 
     async def _occupied(self, name: str, cr_name: str) -> ConnectError:
         """Why there cannot be a resource of that name."""
         try:
-            there = await self._client.get(self._mirrors[0][1], cr_name, namespace=self._namespace)
+            there = await self._client.get(self._kind, cr_name, namespace=self._namespace)
         except Exception as error:
             if status_code(error) == 404:
                 return ConflictError(f"The KafkaConnector {cr_name} was just deleted.")
@@ -412,12 +412,11 @@ class KubernetesStore:
             return ConflictError(
                 f"The connector {name} is still being deleted.", fix="Try again in a moment."
             )
-        connector = _parsed(there)
-        if connector.connector_name == name and self._is_ours(there):
+        if _name(there) == name and self._is_ours(there):
             return AlreadyExistsError(f"Connector {name} already exists")
         return ConflictError(
             f"The namespace {self._namespace} has a KafkaConnector {cr_name} already: the connector"
-            f" {connector.connector_name}, which is not of the KafkaConnect {self._connect}.",
+            f" {_name(there)}, which is not of the KafkaConnect {self._connect}.",
             fix="Give the new connector another name.",
         )
 
@@ -460,14 +459,31 @@ class KubernetesStore:
                     raise
 
 
-def _strimzi_resource() -> Any:
+def _strimzi_resource(api_version: str) -> Any:
     from lightkube.generic_resource import create_namespaced_resource
 
-    return create_namespaced_resource(STRIMZI_GROUP, "v1", KAFKA_CONNECTOR, "kafkaconnectors")
+    version = api_version.removeprefix(_STRIMZI_GROUP)
+    return create_namespaced_resource(
+        _STRIMZI_GROUP.rstrip("/"), version, KAFKA_CONNECTOR, "kafkaconnectors"
+    )
+
+
+def _name(resource: Resource) -> str:
+    """The connector's name, without parsing all of the resource."""
+    return resource["spec"].get("name") or resource["metadata"]["name"]
 
 
 def _parsed(resource: Resource) -> KafkaConnector:
-    return KafkaConnector.model_validate(resource)
+    try:
+        return KafkaConnector.model_validate(resource)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ConnectError(
+            f"The KafkaConnector {resource['metadata']['name']} is not what this version of"
+            f" Coracle understands: {problems}"
+        ) from None  # the cause quotes values, secrets perhaps
 
 
 @contextmanager
