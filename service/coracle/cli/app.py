@@ -165,6 +165,31 @@ def run(
     raise typer.Exit(run_files(files or [], config, exit_on_failure=exit_on_failure))
 
 
+@app.command(hidden=True)
+def api(
+    namespace: Annotated[str, typer.Option(envvar="CORACLE_NAMESPACE", help="The KafkaConnect's.")],
+    connect: Annotated[str, typer.Option(envvar="CORACLE_CONNECT", help="The KafkaConnect.")],
+    worker: Annotated[
+        Path, typer.Option("--worker", "-w", metavar="FILE", help="Worker settings, as JSON.")
+    ] = Path("/etc/coracle/worker.json"),
+    rest: Annotated[
+        bool, typer.Option(envvar="CORACLE_REST", help="Serve the Kafka Connect REST API.")
+    ] = False,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="How much to log, on standard error.")
+    ] = LogLevel.INFO,
+) -> None:
+    """Run the api of a KafkaConnect on Kubernetes: checks, plugins, and REST over its connectors.
+
+    The operator starts it.
+    """
+    from coracle.cli.api import ApiSettings, run_api
+    from coracle.cli.logs import setup_logging
+
+    setup_logging(log_level)
+    raise typer.Exit(run_api(ApiSettings(worker, namespace, connect, rest)))
+
+
 @app.command()
 def validate(
     files: Annotated[
