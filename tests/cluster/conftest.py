@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from lightkube import Client, KubeConfig
 
+from tests.cluster import flows
 from tests.cluster.binaries import programs
 from tests.cluster.commands import Helm, Kubectl, server_address
 from tests.cluster.images import CORACLE_IMAGE
@@ -122,10 +123,11 @@ def helm(cluster: Kubectl, namespace: str) -> Iterator[Helm]:
 
 
 @pytest.fixture
-def client(cluster: Kubectl, namespace: str) -> Client:
+def client(cluster: Kubectl, namespace: str) -> Iterator[Client]:
     """A lightkube client in the test's namespace."""
     config = KubeConfig.from_file(str(cluster.kubeconfig))
-    return Client(config, namespace=namespace)
+    with Client(config, namespace=namespace) as client:
+        yield client
 
 
 @pytest.fixture
@@ -165,3 +167,18 @@ def postgres(postgres_server: Postgres) -> Iterator[Database[Postgres]]:
     yield database
     postgres_server.restore()
     postgres_server.drop(database)
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Kubectl, kafka_server: Kafka, image: str) -> Iterator[flows.Coracle]:
+    """Coracle, installed by its chart, with a KafkaConnect."""
+    coracle = flows.install(cluster, kafka_server, image)
+    yield coracle
+    flows.uninstall(coracle)
+
+
+@pytest.fixture
+def coracle(release: flows.Coracle, request: pytest.FixtureRequest) -> flows.Coracle:
+    """The installed Coracle; a test that fails shows what is in its namespace."""
+    request.node.stash[_KUBECTL] = release.kubectl
+    return release
