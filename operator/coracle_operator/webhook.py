@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -53,6 +55,9 @@ ASK_SECONDS = 3.0
 
 RELOAD_SECONDS = 5.0
 """How often the certificate's files are looked at."""
+
+LINGER_SECONDS = 3.0
+"""How long it goes on after it was asked to stop."""
 
 _LARGEST_REVIEW = 16 * 2**20  # an object of 1.5 MiB, old and new, and room
 
@@ -370,6 +375,33 @@ def create_app(reviewer: Reviewer) -> web.Application:
     app.router.add_post(PATH, validate)
     app.router.add_get("/health", health)
     return app
+
+
+async def run(
+    client: AsyncClient, certificates: Path, *, port: int = 8443, fail_closed: bool = False
+) -> None:
+    """Answer reviews until SIGTERM or SIGINT, and a little longer.
+
+    The API server hears of a pod that is about to go only after the pod does, and a review that
+    finds nobody is one that is not made.
+
+    Args:
+        client, certificates, port, fail_closed: as for ``serve``.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(serve(client, certificates, port=port, fail_closed=fail_closed))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        logger.info("stopping in %.0f s", LINGER_SECONDS)
+        await asyncio.sleep(LINGER_SECONDS)
+        serving.cancel()
+    stopping.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 async def serve(

@@ -8,6 +8,8 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -59,6 +61,19 @@ async def client(kubeconfig: Path) -> AsyncIterator[AsyncClient]:
     await client.close()
 
 
+async def health(port: int, serving: asyncio.Task[None]) -> None:
+    """Return when the webhook answers, or has ended."""
+    url = f"https://localhost:{port}/health"
+    async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+        while not serving.done():
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(url, ssl=False) as answer:
+                    assert answer.status == 200
+                    return
+            await asyncio.sleep(0.05)
+    raise AssertionError("it does not answer")
+
+
 class Admission:
     """A webhook that is asked about one namespace only.
 
@@ -92,7 +107,7 @@ class Admission:
             )
         )
         try:
-            await self.answers(serving)
+            await health(self._port, serving)
             await self.kubectl("apply", "-f-", text=self._configuration(issued.bundle))
             yield
         finally:
@@ -119,17 +134,6 @@ class Admission:
             content = {"class": "JdbcSink", "connect": {"name": "connect"}, **content}
         text = manifest(kind, name, self._namespace, content)
         return await self.kubectl("apply", *arguments, "-f-", text=text)
-
-    async def answers(self, serving: asyncio.Task[None]) -> None:
-        """Wait until it does."""
-        url = f"https://localhost:{self._port}/health"
-        async with asyncio.timeout(10), aiohttp.ClientSession() as session:
-            while not serving.done():
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(url, ssl=False) as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.05)
 
     def _configuration(self, bundle: bytes) -> str:
         rule = {
@@ -334,6 +338,26 @@ async def test_a_wrong_kafka_connect(hook: Admission) -> None:
     assert code == 1
     assert "Warning: unknown worker key key.convertor, did you mean key.converter?" in said
     assert "spec.config[offset.flush.interval.ms]: Invalid value soon" in said
+
+
+async def test_it_goes_on_for_a_moment_after_it_was_asked_to_stop(
+    client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server hears of it a little later."""
+    port = free_port()
+    monkeypatch.setattr(webhook, "LINGER_SECONDS", 0.5)
+    issued = issue(["localhost"], datetime.now(UTC))
+    running = asyncio.create_task(webhook.run(client, tmp_path, port=port))
+    (tmp_path / "tls.crt").write_bytes(issued.certificate)
+    (tmp_path / "tls.key").write_bytes(issued.key)
+    await health(port, running)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.2)
+    await health(port, running)
+    async with asyncio.timeout(5):
+        await running
+    with pytest.raises(AssertionError, match="does not answer"):
+        await health(port, running)
 
 
 # The certificate
