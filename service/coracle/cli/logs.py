@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 
 from coracle.runtime.context import ConnectorContextFilter
@@ -75,3 +76,33 @@ def setup_logging(level: LogLevel) -> None:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
         for name in _ALARMIST:
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+_OFF = logging.CRITICAL + 1
+_LEVELS = {
+    "TRACE": logging.DEBUG,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+    "OFF": _OFF,
+}
+_defaults: dict[str, int] = {}
+
+
+def set_levels(levels: Mapping[str, str]) -> None:
+    """Give loggers these levels, and all that had others by an earlier call their defaults back.
+
+    Args:
+        levels: Log4j's levels by logger; ``root`` is the one of all that have none of their own.
+    """
+    for name in _defaults.keys() - levels.keys():
+        _logger(name).setLevel(_defaults.pop(name))
+    for name, level in levels.items():
+        _defaults.setdefault(name, _logger(name).level)
+        _logger(name).setLevel(_LEVELS[level])
+
+
+def _logger(name: str) -> logging.Logger:
+    return logging.getLogger(None if name == "root" else name)

@@ -6,8 +6,8 @@ pods, as files ``<mounts>/secrets/<name>/<key>``, and the providers read those: 
 Secret by itself, and the kubelet brings changes. A pod mounts from its own namespace only; the
 longer form ``${secrets:NAMESPACE/NAME:KEY}`` is taken when it says the same.
 
-``MountWatch`` notices that mounted files have appeared, changed or gone. The kubelet replaces all
-files of a volume at once by swapping a symbolic link, which need not change what any of them says.
+``MountWatch`` notices that mounted files have appeared or changed. The kubelet replaces all files
+of a volume at once by swapping a symbolic link, which need not change what any of them says.
 https://kubernetes.io/docs/concepts/storage/projected-volumes/
 """
 
@@ -122,7 +122,10 @@ _Stamp = tuple[int, int, int]
 
 
 class MountWatch:
-    """Tells whether mounted files say something else than before; looking costs some stats.
+    """Tells whether mounted files say something new; looking costs some stats.
+
+    A file that has gone says nothing: what runs with its content goes on, and has nothing to do
+    when it comes back as it was, as when somebody deletes and creates a Secret.
 
     Args:
         root: the folder of mounts; it need not exist.
@@ -135,22 +138,20 @@ class MountWatch:
         self.changes()
 
     def changes(self) -> list[str]:
-        """The files, relative to the mounts, whose content is another since the last call."""
+        """The files, relative to the mounts, that say something new since the last call."""
         stamps = dict(self._files())
         if stamps == self._stamps:
             return []
-        before, self._digests = self._digests, {}
+        found: dict[Path, bytes] = {}
         for path in stamps:
             try:
-                self._digests[path] = hashlib.sha256(path.read_bytes()).digest()
+                found[path] = hashlib.sha256(path.read_bytes()).digest()
             except OSError:
                 continue  # swapped away under our eyes: the next look sees what came instead
-        self._stamps = {path: stamps[path] for path in self._digests}
-        return sorted(
-            str(path.relative_to(self._root))
-            for path in before.keys() | self._digests.keys()
-            if before.get(path) != self._digests.get(path)
-        )
+        changed = [path for path in found if found[path] != self._digests.get(path)]
+        self._stamps = {path: stamps[path] for path in found}
+        self._digests |= found
+        return sorted(str(path.relative_to(self._root)) for path in changed)
 
     def _files(self) -> Iterator[tuple[Path, _Stamp]]:
         for kind in (

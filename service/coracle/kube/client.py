@@ -19,7 +19,7 @@ from coracle.kube.names import GROUP, KAFKA_CONNECTOR, VERSION
 if TYPE_CHECKING:
     from lightkube import AsyncClient
 
-WATCH_SECONDS = 300
+WATCH_SECONDS = 1800
 """How long the API server is asked to let a watch last."""
 
 _CONNECT_SECONDS = 5.0

@@ -232,8 +232,8 @@ async def watch_config_map(client: AsyncClient, name: str) -> AsyncIterator[Mapp
         waiting = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _say_missing, name)
         trouble = ""
         try:
-            # The selector makes it a watch of one object, all that the role of a pod allows. Without
-            # a version to begin at, a watch begins with what there is.
+            # The selector makes it a watch of one object: a pod may watch no other. Without a
+            # version to begin at, a watch begins with what there is.
             events: Any = client.watch(
                 ConfigMap, fields={"metadata.name": name}, server_timeout=WATCH_SECONDS
             )

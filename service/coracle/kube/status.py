@@ -10,8 +10,8 @@ an older one than it holds. So a pod that slept through a rebalance cannot overw
 new owner says; it drops the entry and is silent about that task until it is given it anew.
 
 A change of state is written within ``COALESCE_SECONDS``; numbers, which always change, at most once
-in ``NUMBERS_SECONDS``. Only the last state is ever sent: while the API server is away nothing piles
-up.
+in ``NUMBERS_SECONDS`` for all tasks of a connector together. Only the last state is ever sent:
+while the API server is away nothing piles up.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.1
 NUMBERS_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 TRACE_BYTES = 4096
 
 CONNECTOR_MANAGER = "coracle-connector"
@@ -51,11 +52,13 @@ class Entry:
         epoch: of the assignment that makes it ours to say, in milliseconds.
         status: the content of the resource's ``status``, without numbers.
         numbers: what is added to the entry, and is no reason to write it at once.
+        patience: seconds to wait at least before other numbers are such a reason.
     """
 
     epoch: int
     status: Mapping[str, Any]
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    patience: float = NUMBERS_SECONDS
 
     def patch(self, name: str, namespace: str) -> dict[str, Any]:
         """The body to apply: all that this manager owns."""
@@ -71,10 +74,24 @@ class Entry:
         }
 
 
-def task_entry(task: TaskStatus, epoch: int, progress: TaskProgress | None = None) -> Entry:
-    """The entry of a task, under the manager ``task_manager(task.id)``."""
+def task_entry(
+    task: TaskStatus, epoch: int, progress: TaskProgress | None = None, *, tasks: int = 1
+) -> Entry:
+    """The entry of a task, under the manager ``task_manager(task.id)``.
+
+    Args:
+        task: its state.
+        epoch: of the assignment.
+        progress: its numbers.
+        tasks: how many tasks take turns in writing theirs.
+    """
     status = {"id": task.id, **_state(task.state, task.worker_id, task.trace, task.version, epoch)}
-    return Entry(epoch, {"connectorStatus": {"tasks": [status]}}, _numbers(progress))
+    return Entry(
+        epoch,
+        {"connectorStatus": {"tasks": [status]}},
+        _numbers(progress),
+        NUMBERS_SECONDS * max(1, tasks),
+    )
 
 
 def connector_entry(
@@ -103,7 +120,7 @@ def task_manager(task: int) -> str:
 
 
 def cut(trace: str) -> str:
-    """At most ``TRACE_BYTES`` bytes of a trace: whole lines from its beginning, where the error is."""
+    """At most ``TRACE_BYTES`` bytes of a trace: whole lines of its head, where the error is."""
     encoded = trace.encode()
     if len(encoded) <= TRACE_BYTES:
         return trace
@@ -174,10 +191,10 @@ class StatusReporter:
 
     async def run(self) -> None:
         """Write what changes, for ever. No trouble of the API server ends it."""
-        patience = NUMBERS_SECONDS
         while True:
             try:
-                async with asyncio.timeout(patience):
+                # What a rebalance says, such as an epoch, changes without anybody's telling.
+                async with asyncio.timeout(_LOOK_SECONDS):
                     await self._changed.wait()
             except TimeoutError:
                 pass
@@ -186,9 +203,8 @@ class StatusReporter:
             self._changed.clear()
             if await self.flush():
                 self._backoff.reset()
-                patience = NUMBERS_SECONDS
             else:
-                patience = self._backoff.seconds()
+                await asyncio.sleep(self._backoff.seconds())
 
     async def flush(self) -> bool:
         """Write once what is due; ``False`` when some of it has to be tried again."""
@@ -212,7 +228,7 @@ class StatusReporter:
         if sent is None or sent.entry.status != entry.status:
             return True
         waited = time.monotonic() - sent.at
-        return sent.entry.numbers != entry.numbers and waited > NUMBERS_SECONDS - COALESCE_SECONDS
+        return sent.entry.numbers != entry.numbers and waited >= entry.patience
 
     async def _write(self, manager: str, entry: Entry) -> bool:
         """Apply one entry; ``False`` when it has to be tried again."""

@@ -1,4 +1,5 @@
 import os
+from uuid import uuid4
 
 import pytest
 
@@ -19,7 +20,7 @@ def put(mounts, kind, name, files):
     """Files as the kubelet lays them out: everything behind one symbolic link that is swapped."""
     folder = mounts / kind / name
     folder.mkdir(parents=True, exist_ok=True)
-    version = f"..{len(list(folder.iterdir()))}"
+    version = f"..{uuid4()}"
     (folder / version).mkdir()
     for key, text in files.items():
         (folder / version / key).write_text(text)
@@ -131,7 +132,7 @@ def test_outside_of_kubernetes_it_says_what_to_use_instead(tmp_path, monkeypatch
     assert check({"k": "${secrets:bank/db:password}"}, from_worker({})) == []
 
 
-def test_a_watch_sees_what_appears_changes_and_goes_and_nothing_else(mounts):
+def test_a_watch_sees_what_appears_and_what_changes_and_nothing_else(mounts):
     watch = MountWatch(mounts)
     assert watch.changes() == []
     put(mounts, "secrets", "db", {"password": "a", "user": "bob"})
@@ -142,4 +143,8 @@ def test_a_watch_sees_what_appears_changes_and_goes_and_nothing_else(mounts):
     put(mounts, "secrets", "db", {"password": "b", "user": "bob"})
     assert watch.changes() == []
     (mounts / "secrets" / "db" / "user").unlink()
+    assert watch.changes() == []
+    put(mounts, "secrets", "db", {"password": "b", "user": "bob"})
+    assert watch.changes() == []
+    put(mounts, "secrets", "db", {"password": "b", "user": "eve"})
     assert watch.changes() == ["secrets/db/user"]

@@ -42,6 +42,8 @@ def test_numbers_are_no_change_of_state():
     assert first.status == second.status
     assert first.numbers != second.numbers
     assert first.patch("o", "s") != second.patch("o", "s")
+    assert first.patience == 60
+    assert task_entry(TASK, 1, TaskProgress(5), tasks=3).patience == 180
 
 
 def test_what_is_not_known_is_left_out():
