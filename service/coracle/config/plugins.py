@@ -100,9 +100,10 @@ class PluginInfo:
             loaded = self._entry_point.load()
         except ImportError as error:
             raise self._not_installed(error) from error
-        except AttributeError as error:
+        except Exception as error:  # its module may do anything
             raise ConfigError(
-                f"The plugin {self.name} is broken: {error}.", code="unknown_class"
+                f"The plugin {self.name} is broken: {error or type(error).__name__}.",
+                code="unknown_class",
             ) from error
         base = _TRAITS[self.kind].base
         if not (isinstance(loaded, type) and issubclass(loaded, base)):

@@ -185,3 +185,17 @@ def test_a_version_is_the_plugins_own_or_its_distributions(tmp_path, monkeypatch
     monkeypatch.setattr(plugins, "distributions", lambda: [_Distribution("acme_versioned")])
     plugins._catalogue.cache_clear()
     assert plugin_version(find(PluginKind.CONNECTOR, "Acme")) == "2.5"
+
+
+def test_a_plugin_whose_module_raises_spoils_no_other(monkeypatch, tmp_path):
+    (tmp_path / "exploding_plugin.py").write_text("raise RuntimeError('no licence')")
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "com.example.ExplodingConnector"
+    point = EntryPoint(name, "exploding_plugin:Exploding", "coracle.connectors")
+    points = [*fakes.entry_points(), point]
+    monkeypatch.setattr(plugins, "distributions", lambda: [fakes.FakeDistribution(points)])
+    plugins._catalogue.cache_clear()
+    with pytest.raises(ConfigError, match=rf"The plugin {name} is broken: no licence\."):
+        find(PluginKind.CONNECTOR, name)
+    assert name in {info.name for info in available()}
+    assert find(PluginKind.CONNECTOR, "TableSource") is fakes.TableSource
