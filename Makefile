@@ -60,6 +60,29 @@ test-unit: $(READY) ## Unit and contract tests: no servers, seconds
 test-full: servers ## The long checks alone: a million rows, kills, memory
 	$(BIN)/pytest -m full $(PYTEST)
 
+.PHONY: cluster
+cluster: $(READY) ## Start a Kubernetes of your own, built once (as root; 7 to 12 minutes the first time)
+	@$(BIN)/python -m tests.cluster install
+	@$(BIN)/python -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(READY) ## Stop it, and remove all it left
+	@$(BIN)/python -m tests.cluster down
+
+.PHONY: test-cluster
+test-cluster: servers cluster ## The tests on Kubernetes: that one, or yours if KUBECONFIG names it
+	@$(BIN)/python -m tests.cluster image --dockerfile
+	$(BIN)/python -m tests.cluster enter $(BIN)/pytest tests/cluster -m 'not full' $(PYTEST)
+
+# The first of these that is here builds images; BASE and EXTRAS are the Dockerfile's.
+BUILDER ?= $(firstword $(foreach builder,docker podman buildah,$(if $(shell command -v $(builder)),$(builder))))
+IMAGE ?= coracle:dev
+
+.PHONY: image
+image: ## Build the image with docker, podman or buildah (IMAGE=registry.example.com/coracle:1)
+	@if [ -z '$(BUILDER)' ]; then echo 'Install docker, podman or buildah to build images.' >&2; exit 1; fi
+	$(BUILDER) build $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(EXTRAS),--build-arg EXTRAS=$(EXTRAS)) -t $(IMAGE) .
+
 .PHONY: bench
 bench: servers ## Measure Coracle beside the JVM's Kafka Connect and a bare script
 	$(BIN)/python -m bench

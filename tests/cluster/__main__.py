@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from tests.cluster import images
+from tests.cluster import dockerfile, images
 from tests.cluster.binaries import programs
 from tests.cluster.cluster import Cluster, missing_packages, say
 from tests.cluster.daemon import ClusterError
@@ -24,6 +24,9 @@ def main() -> None:
         command.set_defaults(run=function)
         if function is enter:
             command.add_argument("command", nargs=argparse.REMAINDER)
+        if function is image:
+            text = "also build the Dockerfile, with buildah"
+            command.add_argument("--dockerfile", action="store_true", help=text)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -68,19 +71,31 @@ def enter(arguments: argparse.Namespace) -> None:
     os.execvp(command[0], command)
 
 
-def image(_: argparse.Namespace) -> None:
+def image(arguments: argparse.Namespace) -> None:
     """Build Coracle's image from the working tree, and load it into the cluster if it runs."""
+    if foreign():
+        say("pods on the cluster that KUBECONFIG names run the image CORACLE_TEST_IMAGE")
+        return
+    with images.alone():
+        load_images(with_dockerfile=arguments.dockerfile)
+
+
+def load_images(*, with_dockerfile: bool) -> None:
+    """Build, and load if the cluster runs."""
     begin = time.monotonic()
     built = images.coracle()
     say(f"{built.name} {built.digest[:19]} built in {time.monotonic() - begin:.1f} s")
     cluster = Cluster()
-    if foreign() or not cluster.running:
-        archive = built.write(images.folder() / "coracle.tar")
-        say(f"no cluster to load it into; push {archive} where your cluster finds it")
-        return
-    begin = time.monotonic()
-    cluster.load(built)
-    say(f"loaded in {time.monotonic() - begin:.1f} s")
+    if cluster.running:
+        begin = time.monotonic()
+        cluster.load(built)
+        say(f"loaded in {time.monotonic() - begin:.1f} s")
+    if with_dockerfile:
+        begin = time.monotonic()
+        archive = dockerfile.build(images.folder() / "dockerfile.tar")
+        say(f"{dockerfile.IMAGE} built in {time.monotonic() - begin:.1f} s")
+        if cluster.running:
+            cluster.load_archive(archive)
 
 
 def foreign() -> str:

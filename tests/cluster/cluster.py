@@ -31,6 +31,7 @@ PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "busybox": "busybox-static",
+    "buildah": "buildah",
 }
 """Programs of the node that Debian has, and the packages they come in."""
 _CNI_PACKAGE = "containernetworking-plugins"
@@ -128,8 +129,15 @@ class Cluster:
         """
         present = self._ctr("content", "ls", "--quiet").split()
         with tempfile.TemporaryDirectory() as scratch:
-            archive = image.write(Path(scratch) / "image.tar", without=present)
-            self._ctr("images", "import", str(archive))
+            self.load_archive(image.write(Path(scratch) / "image.tar", without=present))
+
+    def load_archive(self, archive: Path) -> None:
+        """The same with an OCI archive.
+
+        Raises:
+            ClusterError: containerd refused it.
+        """
+        self._ctr("images", "import", str(archive))
 
     def _ctr(self, *arguments: str) -> str:
         command = ["ctr", "--address", str(self._socket), "--namespace", "k8s.io", *arguments]

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,14 @@ class Kubectl(Command):
             CommandError: It failed, or took longer; the message has its log.
         """
         self.apply(pod(name, image, *command, **spec))
-        try:
-            phase = "{.status.phase}"
-            self(
-                "wait", f"pod/{name}", f"--for=jsonpath={phase}=Succeeded", f"--timeout={seconds}s"
-            )
-        except CommandError as error:
-            log = self("logs", name, "--all-containers", "--ignore-errors")
-            raise CommandError(f"{error}\n{self('describe', 'pod', name)}\n{log}") from None
+        deadline = time.monotonic() + seconds
+        while (phase := self("get", "pod", name, "-o", "jsonpath={.status.phase}")) != "Succeeded":
+            if phase == "Failed" or time.monotonic() > deadline:
+                log = self("logs", name, "--all-containers", "--ignore-errors")
+                raise CommandError(f"pod {name}: {phase}
+{self('describe', 'pod', name)}
+{log}")
+            time.sleep(0.1)
         return self("logs", name)
 
 

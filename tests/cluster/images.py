@@ -7,6 +7,8 @@ so that after a change to the code a new image takes seconds. Its user and paths
 Dockerfile.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -17,7 +19,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -37,10 +39,15 @@ USER = "10001:10001"
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _HOME = "opt/coracle"
 _SITE = f"{_HOME}/lib/{_VERSION}/site-packages"
-_BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-_ENVIRONMENT = {
-    "PATH": f"/{_HOME}/bin:{_BASE_ENVIRONMENT['PATH']}",
+_AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
+_BASE_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
+    "SSL_CERT_FILE": f"/{_AUTHORITIES}",
+}
+_ENVIRONMENT = {
+    **_BASE_ENVIRONMENT,
+    "PATH": f"/{_HOME}/bin:{_BASE_ENVIRONMENT['PATH']}",
     "HOME": "/tmp",
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -50,22 +57,13 @@ _LEFT_OUT = {
     *("test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "site-packages"),
     *("dist-packages", "__pycache__"),
 }
-# What the C library loads by name to resolve names.
-_NAME_SERVICES = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
-_APPLETS = (
-    "sh",
-    "ls",
-    "cat",
-    "env",
-    "id",
-    "mkdir",
-    "mount",
-    "rm",
-    "sleep",
-    "test",
-    "wget",
-    "touch",
+# What nobody is linked with: the C library loads its name services, and wheels expect the rest on any
+# Linux (PEP 600).
+_LIBRARIES = (
+    *("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"),
+    *("libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1"),
 )
+_APPLETS = "cat cp cut du env grep head id kill ls mkdir mount ps rm sh sleep tail test touch wget"
 
 
 def folder() -> Path:
@@ -88,9 +86,18 @@ def pause(programs: Path) -> Image:
     return Image(PAUSE_IMAGE, [_kept("pause", _key(programs.name), stage)], ["/pause"])
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else makes images meanwhile: layers that are out of date go."""
+    with (folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def base() -> Image:
-    """CPython alone, run as root: to build on."""
-    return Image(BASE_IMAGE, [_python()], command=["python3"], environment=_BASE_ENVIRONMENT)
+    """CPython alone, run as root: to build on, with a pip that trusts what this machine trusts."""
+    environment = _BASE_ENVIRONMENT | {"PIP_CERT": f"/{_AUTHORITIES}"}
+    return Image(BASE_IMAGE, [_python()], command=["python3"], environment=environment)
 
 
 def coracle(name: str = CORACLE_IMAGE) -> Image:
@@ -99,13 +106,9 @@ def coracle(name: str = CORACLE_IMAGE) -> Image:
     Raises:
         ClusterError: pip or the build of the wheel failed.
     """
-    return Image(
-        name,
-        [_python(), _dependencies(), _code()],
-        user=USER,
-        environment=_ENVIRONMENT,
-        command=["coracle", "--help"],
-    )
+    layers = [_python(), _dependencies(), _code()]
+    command = ["coracle", "--help"]
+    return Image(name, layers, command=command, user=USER, environment=_ENVIRONMENT)
 
 
 def _python() -> Layer:
@@ -168,9 +171,9 @@ def _stage_python(root: Path) -> None:
     )
     (root / "etc/group").write_text("root:x:0:\ncoracle:x:10001:\n")
     (root / "etc/nsswitch.conf").write_text("hosts: files dns\n")
-    _copy_authorities(root / "etc/ssl/certs/ca-certificates.crt")
+    _copy_authorities(root / _AUTHORITIES)
     shutil.copy(_program("busybox"), root / "bin/busybox")
-    for applet in _APPLETS:
+    for applet in _APPLETS.split():
         (root / "bin" / applet).symlink_to("busybox")
     (root / "usr/bin/env").symlink_to("/bin/env")
     library = root / f"usr/local/lib/{_VERSION}"
@@ -183,10 +186,11 @@ def _stage_python(root: Path) -> None:
         (root / "usr/local/bin" / link).symlink_to(_VERSION)
     _compile(library)
     _copy_libraries(root, [interpreter, *library.rglob("*.so*")])
-    for name in _NAME_SERVICES:
-        found = Path(f"/lib/{platform.machine()}-linux-gnu/{name}")
-        if found.exists():
-            shutil.copy(found, root / "usr/lib")
+    for name in _LIBRARIES:
+        for folder in ("lib", "usr/lib"):
+            found = Path(f"/{folder}/{platform.machine()}-linux-gnu/{name}")
+            if found.exists():
+                shutil.copy(found, root / "usr/lib")
 
 
 def _unwanted(_: str, names: list[str]) -> set[str]:
@@ -199,7 +203,7 @@ def _unwanted(_: str, names: list[str]) -> set[str]:
 
 def _copy_authorities(to: Path) -> None:
     """The certificate authorities this machine trusts."""
-    source = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
+    source = Path(os.environ.get("SSL_CERT_FILE", f"/{_AUTHORITIES}"))
     to.parent.mkdir(parents=True)
     if source.exists():
         shutil.copy(source, to)
