@@ -12,8 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from coracle.kube.model import KafkaConnect
 from coracle.kube.names import resource_name
+from coracle_operator.manifests import access
 from tests.cluster.connect_api import ConnectApi, apply_crds, kubectl, manifest
 from tests.cluster.throwaway import ControlPlaneServer
 from tests.servers.process import wait_for
@@ -474,5 +477,59 @@ async def test_what_comes_from_strimzi_is_changed_there(control_plane: ControlPl
             assert (await client.delete("/connectors/orders")).status_code == 204
             assert (await client.get("/connectors")).json() == []
             assert kubectl(here, "get", "kafkaconnectors.kafka.strimzi.io/orders")[0] == 1
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def limited(kubeconfig: Path, namespace: str, tmp_path: Path) -> Path:
+    """Connects as a ServiceAccount with the rights that the operator gives to api pods."""
+    connect = KafkaConnect.model_validate(
+        {
+            "metadata": {"name": "connect", "namespace": namespace},
+            "spec": {"bootstrapServers": "kafka:9092", "rest": {"enabled": True}},
+        }
+    )
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "api", "namespace": namespace},
+        "rules": access.connect_rules(connect),
+    }
+    place = ("-n", namespace)
+    assert kubectl(kubeconfig, "create", "-f-", text=json.dumps(role))[0] == 0
+    assert kubectl(kubeconfig, "create", "serviceaccount", "api", *place)[0] == 0
+    binding = ("rolebinding", "api", "--role=api", f"--serviceaccount={namespace}:api")
+    assert kubectl(kubeconfig, "create", *binding, *place)[0] == 0
+    code, token = kubectl(kubeconfig, "create", "token", "api", *place)
+    assert code == 0
+    config = yaml.safe_load(kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token.strip()}
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def test_the_rights_that_the_operator_gives_are_enough(limited: Path, namespace: str) -> None:
+    """With no more than those, everything that the REST API does can be done."""
+    assert kubectl(limited, "get", "secrets", "-n", namespace)[0] == 1
+
+    process = ConnectApi(limited, namespace)
+    process.start()
+    try:
+        async with httpx.AsyncClient(base_url=process.url, timeout=20) as client:
+            await create(client, "humble", JDBC | {"connection.password": "hunter2"})
+            changed = {**JDBC, "connection.password": "hunter3"}
+            for method, path, body in (
+                ("PUT", "/config", changed),
+                ("PATCH", "/config", {"batch.size": "5"}),
+                ("PUT", "/pause", None),
+                ("POST", "/restart", None),
+                ("GET", "/status", None),
+                ("DELETE", "", None),
+            ):
+                answer = await client.request(method, f"/connectors/humble{path}", json=body)
+                assert answer.is_success, answer.text
     finally:
         process.stop()
