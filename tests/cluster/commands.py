@@ -96,9 +96,8 @@ class Kubectl(Command):
         while (phase := self("get", "pod", name, "-o", "jsonpath={.status.phase}")) != "Succeeded":
             if phase == "Failed" or time.monotonic() > deadline:
                 log = self("logs", name, "--all-containers", "--ignore-errors")
-                raise CommandError(f"pod {name}: {phase}
-{self('describe', 'pod', name)}
-{log}")
+                described = self("describe", "pod", name)
+                raise CommandError(f"pod {name}: {phase}\n{described}\n{log}")
             time.sleep(0.1)
         return self("logs", name)
 

@@ -57,8 +57,8 @@ _LEFT_OUT = {
     *("test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "site-packages"),
     *("dist-packages", "__pycache__"),
 }
-# What nobody is linked with: the C library loads its name services, and wheels expect the rest on any
-# Linux (PEP 600).
+# Needed though nothing here is linked with them: the C library loads its name services, and wheels
+# expect the rest on any Linux (PEP 600).
 _LIBRARIES = (
     *("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"),
     *("libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1"),
@@ -187,8 +187,8 @@ def _stage_python(root: Path) -> None:
     _compile(library)
     _copy_libraries(root, [interpreter, *library.rglob("*.so*")])
     for name in _LIBRARIES:
-        for folder in ("lib", "usr/lib"):
-            found = Path(f"/{folder}/{platform.machine()}-linux-gnu/{name}")
+        for place in ("lib", "usr/lib"):
+            found = Path(f"/{place}/{platform.machine()}-linux-gnu/{name}")
             if found.exists():
                 shutil.copy(found, root / "usr/lib")
 
