@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -61,19 +59,15 @@ def webhook() -> None:
     _log()
     from lightkube import AsyncClient
 
-    from coracle_operator.webhook import serve
+    from coracle_operator.webhook import run as answer
 
     certificates = Path(os.environ.get("CORACLE_WEBHOOK_CERTIFICATES", "."))
     fail_closed = os.environ.get("CORACLE_WEBHOOK_FAIL_CLOSED", "").lower() == "true"
 
-    async def answer() -> None:
-        serving = asyncio.ensure_future(serve(AsyncClient(), certificates, fail_closed=fail_closed))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+    async def until_stopped() -> None:
+        await answer(AsyncClient(), certificates, fail_closed=fail_closed)
 
-    asyncio.run(answer())
+    asyncio.run(until_stopped())
 
 
 @app.command()
