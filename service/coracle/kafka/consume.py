@@ -1,4 +1,8 @@
-"""A sink task's view of Kafka: a group member that hands out record batches.
+"""A sink task's view of Kafka: record batches.
+
+``BatchConsumer`` is a member of the group on its own, as a consumer in Kafka's sense: this is how a
+standalone worker runs a sink. Where processes share a connector's tasks, it is the process that is
+a member, and its tasks have a ``TaskConsumer`` each (task_consumer.py). Both read in the same way.
 
 aiokafka speaks the protocol, keeps the membership alive and prefetches; two things are ours.
 
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
@@ -32,7 +37,6 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     CommitFailedError,
     CorruptRecordException,
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     TopicAuthorizationFailedError,
@@ -42,12 +46,12 @@ from coracle.api import ConnectError, Header, RecordBatch, RecordSchema, Retriab
 from coracle.api import TopicPartition as Partition
 from coracle.kafka.security.connection import start
 from coracle.kafka.settings import consumer_arguments
+from coracle.kafka.trouble import connect_error
 
 logger = logging.getLogger(__name__)
 
 FETCH_BYTES = 2 * 1024 * 1024
 BUFFER_BYTES = 4 * 1024 * 1024
-_UNLIMITED_MS = 2**31 - 1
 _BUSY_WAIT_MS = 5
 _IDLE_WAIT_MS = 100
 """How long a broker may wait for idle partitions while those of busy ones are, or are not, taken.
@@ -121,11 +125,11 @@ class _Listener(aiokafka.ConsumerRebalanceListener):
             self.error = error
 
 
-class BatchConsumer:
-    """A member of a consumer group that hands out record batches.
+class RecordReader:
+    """What reads the fetched records of a consumer of aiokafka's.
 
     Args:
-        props: Java consumer properties; ``group.id`` is required.
+        props: Java consumer properties.
         budget: bytes that may wait here, fetched and not yet taken.
     """
 
@@ -133,58 +137,23 @@ class BatchConsumer:
         self._props = dict(props)
         self._budget = budget
         self._consumer: Any = None
-        self._listener: _Listener | None = None
         self._topics: frozenset[str] = frozenset()
 
-    async def start(
-        self,
-        topics: Sequence[str],
-        pattern: str,
-        on_assigned: Rebalance,
-        on_revoked: Rebalance,
-    ) -> None:
-        """Connect and join the group. Returns before the first assignment arrives.
-
-        Args:
-            topics: topics to read; empty when ``pattern`` is given.
-            pattern: a Python regular expression that whole topic names match.
-
-        Raises:
-            RetriableError: when no broker answers.
-            ConnectError: when a broker refuses us.
-        """
-        arguments = {
+    async def _connect(self, arguments: Mapping[str, Any]) -> None:
+        defaults: dict[str, Any] = {
             "auto_offset_reset": "earliest",
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_BYTES,
-            "rebalance_timeout_ms": 60_000,
-        } | consumer_arguments(self._props)
+        }
         self._consumer = aiokafka.AIOKafkaConsumer(
-            **arguments,
+            **(defaults | consumer_arguments(self._props) | dict(arguments)),
             enable_auto_commit=False,
-            # Our own watchdog looks after liveness: a sink may legitimately be busy for long.
-            max_poll_interval_ms=_UNLIMITED_MS,
-            partition_assignment_strategy=(RangePartitionAssignor,),
         )
         await start(self._consumer, self._props)
         fetcher = self._consumer._fetcher
         fetcher.__class__ = _BudgetFetcher
         fetcher.budget = self._budget
         fetcher._prefetch_backoff = 0.0
-        coordinator = self._consumer._coordinator
-
-        async def assigned(partitions: AbstractSet[Partition]) -> None:
-            # aiokafka sends no heartbeat before this callback has returned: the group would throw
-            # out whoever takes long to open its partitions.
-            coordinator._start_heartbeat_task()
-            await on_assigned(partitions)
-
-        self._topics = frozenset(topics)
-        self._listener = _Listener(assigned, on_revoked)
-        if pattern:
-            self._consumer.subscribe(pattern=f"(?a:^(?:{pattern})$)", listener=self._listener)
-        else:
-            self._consumer.subscribe(topics=list(topics), listener=self._listener)
 
     async def stop(self) -> None:
         """Leave the group and disconnect. Commits nothing."""
@@ -198,32 +167,16 @@ class BatchConsumer:
     async def _abandon(self) -> None:
         # What a stop out of time leaves behind would go on fetching, and keep partitions in the
         # group with its heartbeats.
-        left: list[asyncio.Task[Any] | None] = []
-        if (coordinator := self._consumer._coordinator) is not None:
-            left += [
-                coordinator._coordination_task,
-                coordinator._heartbeat_task,
-                coordinator._commit_refresh_task,
-            ]
+        names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+        left: list[asyncio.Task[Any] | None] = [
+            getattr(self._consumer._coordinator, name, None) for name in names
+        ]
         if (fetcher := self._consumer._fetcher) is not None:
             left += [fetcher._fetch_task, *fetcher._pending_tasks]
         tasks = [task for task in left if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self._consumer._client.close(), return_exceptions=True)
-
-    def assignment(self) -> frozenset[Partition]:
-        """The partitions that are ours now."""
-        return frozenset(Partition(p.topic, p.partition) for p in self._consumer.assignment())
-
-    def look_for_topics(self) -> None:
-        """Ask Kafka whether topics that were missing exist now; it is asked seldom otherwise.
-
-        Raises:
-            ConnectError: as ``wait``.
-        """
-        self._raise_trouble()
-        self._consumer._client.force_metadata_update()
 
     async def wait(self, timeout: float) -> None:
         """Wait until something was fetched, for at most ``timeout`` seconds.
@@ -241,7 +194,7 @@ class BatchConsumer:
             except TimeoutError:
                 pass
             except KafkaError as error:
-                raise _connect_error(error) from error
+                raise connect_error(error) from error
         self._raise_trouble()
 
     def take(self, max_bytes: int) -> list[RecordBatch]:
@@ -267,7 +220,7 @@ class BatchConsumer:
                 try:
                     result.check_raise()
                 except KafkaError as error:
-                    raise _connect_error(error) from error
+                    raise connect_error(error) from error
                 continue
             batch = None
             if result.check_assignment(partition) and result.has_more():
@@ -289,20 +242,6 @@ class BatchConsumer:
             fetcher.taken = True
         return batches
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Store these positions in the group.
-
-        Raises:
-            RetriableError: when the broker did not take them; they may be committed later.
-        """
-        offsets = {aiokafka.TopicPartition(*p): position for p, position in positions.items()}
-        try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            raise RetriableError(f"The group moved on before the commit: {error}") from error
-        except KafkaError as error:
-            raise RetriableError(f"Kafka did not take the commit: {error!r}") from error
-
     def lag(self, done: Mapping[Partition, int] = MappingProxyType({})) -> dict[Partition, int]:
         """Records between a position and the end of each partition, where both are known.
 
@@ -322,18 +261,109 @@ class BatchConsumer:
         client = self._consumer._client
         if client.refusal is not None:
             raise client.refusal
-        if self._listener is not None and self._listener.error is not None:
-            error, self._listener.error = self._listener.error, None
-            raise error
         if hidden := self._topics & client.cluster.unauthorized_topics:
-            raise _connect_error(TopicAuthorizationFailedError(", ".join(sorted(hidden))))
+            raise connect_error(TopicAuthorizationFailedError(", ".join(sorted(hidden))))
         try:
             self._consumer._coordinator.check_errors()
             fetching = self._consumer._fetcher._fetch_task
             if fetching.done() and not fetching.cancelled():
                 fetching.result()
         except KafkaError as error:
-            raise _connect_error(error) from error
+            raise connect_error(error) from error
+
+
+class BatchConsumer(RecordReader):
+    """A member of a consumer group that hands out record batches.
+
+    Args:
+        props: Java consumer properties; ``group.id`` is required.
+        budget: bytes that may wait here, fetched and not yet taken.
+    """
+
+    _listener: _Listener | None = None
+
+    async def start(
+        self,
+        topics: Sequence[str],
+        pattern: str,
+        on_assigned: Rebalance,
+        on_revoked: Rebalance,
+    ) -> None:
+        """Connect and join the group. Returns before the first assignment arrives.
+
+        Args:
+            topics: topics to read; empty when ``pattern`` is given.
+            pattern: a Python regular expression that whole topic names match.
+
+        Raises:
+            RetriableError: when no broker answers.
+            ConnectError: when a broker refuses us.
+        """
+        await self._connect(
+            {
+                "rebalance_timeout_ms": 60_000,
+                # Our own watchdog looks after liveness: a sink may legitimately be busy for long.
+                "max_poll_interval_ms": math.inf,
+                "partition_assignment_strategy": (RangePartitionAssignor,),
+            }
+        )
+        coordinator = self._consumer._coordinator
+
+        async def assigned(partitions: AbstractSet[Partition]) -> None:
+            # aiokafka sends no heartbeat before this callback has returned: the group would throw
+            # out whoever takes long to open its partitions.
+            coordinator._start_heartbeat_task()
+            await on_assigned(partitions)
+
+        self._topics = frozenset(topics)
+        self._listener = _Listener(assigned, on_revoked)
+        if pattern:
+            self._consumer.subscribe(pattern=f"(?a:^(?:{pattern})$)", listener=self._listener)
+        else:
+            self._consumer.subscribe(topics=list(topics), listener=self._listener)
+
+    def assignment(self) -> frozenset[Partition]:
+        """The partitions that are ours now."""
+        return frozenset(Partition(p.topic, p.partition) for p in self._consumer.assignment())
+
+    def look_for_topics(self) -> None:
+        """Ask Kafka whether topics that were missing exist now; it is asked seldom otherwise.
+
+        Raises:
+            ConnectError: as ``wait``.
+        """
+        self._raise_trouble()
+        self._consumer._client.force_metadata_update()
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Store these positions in the group.
+
+        Raises:
+            RetriableError: when the broker did not take them; they may be committed later.
+        """
+        offsets = {aiokafka.TopicPartition(*p): position for p, position in positions.items()}
+        try:
+            await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            raise RetriableError(f"The group moved on before the commit: {error}") from error
+        except KafkaError as error:
+            raise RetriableError(f"Kafka did not take the commit: {error!r}") from error
+
+    def can_commit(self) -> bool:
+        """Whether a commit would be tried at once."""
+        return True
+
+    def ours(self) -> bool:
+        """Whether the partitions are sure to be still ours: nobody asks for longer than a rebalance
+        takes.
+        """
+        return True
+
+    def _raise_trouble(self) -> None:
+        if self._listener is not None and self._listener.error is not None:
+            error, self._listener.error = self._listener.error, None
+            raise error
+        super()._raise_trouble()
 
 
 async def stop_consumer(consumer: Any) -> None:
@@ -348,16 +378,6 @@ async def stop_consumer(consumer: Any) -> None:
     finally:
         stopping.cancel()
         await consumer._client.close()
-
-
-def _connect_error(error: KafkaError) -> ConnectError:
-    if isinstance(error, TopicAuthorizationFailedError):
-        return ConnectError(
-            f"Not allowed to read topic {error.args[0]}.", fix="Grant Read and Describe."
-        )
-    if isinstance(error, GroupAuthorizationFailedError):
-        return ConnectError(f"Not allowed to use group {error.args[0]}.", fix="Grant Read on it.")
-    return ConnectError(f"Kafka: {error!r}")
 
 
 def _unpack(partition_records: PartitionRecords, max_bytes: int) -> RecordBatch | None:

@@ -97,6 +97,23 @@ def consumer_arguments(props: Mapping[str, str]) -> dict[str, Any]:
     return _arguments(props, _CONSUMER, "consumer")
 
 
+def client_arguments(props: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of ``AIOKafkaClient``: those that have nothing to do with records.
+
+    Args:
+        props: properties of any kind of client; others than the common ones are passed over.
+
+    Raises:
+        ConfigError: naming the property that is wrong.
+    """
+    common = {
+        key: value
+        for key, value in props.items()
+        if key in _COMMON or key.startswith(SECURITY_PREFIXES)
+    }
+    return _arguments(common, _COMMON, "consumer")
+
+
 def producer_arguments(props: Mapping[str, str]) -> dict[str, Any]:
     """Arguments of ``AIOKafkaProducer``.
 

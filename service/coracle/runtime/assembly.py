@@ -14,8 +14,10 @@ from coracle.config.worker import WorkerConfig
 from coracle.converters.header_adapter import ConverterAsHeaderConverter
 from coracle.java.regex import compile_regex
 from coracle.kafka.consume import BatchConsumer
+from coracle.kafka.membership import TaskPartitions
 from coracle.kafka.offsets import OffsetTopic
 from coracle.kafka.produce import BatchProducer
+from coracle.kafka.task_consumer import TaskConsumer
 from coracle.runtime.conversion import Converters
 from coracle.runtime.pipeline import Pipeline
 from coracle.runtime.sink import SinkRun, SinkSettings
@@ -27,32 +29,63 @@ from coracle.transforms.chain import Chain, Step
 Run = SinkRun | SourceRun
 
 
-def build_run(config: ConnectorConfig, task: int, worker: WorkerConfig) -> Run:
+def build_run(
+    config: ConnectorConfig,
+    task: int,
+    worker: WorkerConfig,
+    partitions: TaskPartitions | None = None,
+) -> Run:
     """One run of a task, connected to nothing yet.
 
     Args:
         config: the connector's configuration together with the task's own keys.
         task: the task's number.
         worker: the worker's configuration.
+        partitions: where a sink's task finds its partitions when its process is a member of the
+            group; without it the task becomes a member itself.
 
     Raises:
         ConfigError: when a plugin refuses its settings.
     """
-    return (_sink if config.kind == "sink" else _source)(config, task, worker)
+    if config.kind == "sink":
+        return _sink(config, task, worker, partitions)
+    return _source(config, task, worker)
 
 
-def _sink(config: ConnectorConfig, task: int, worker: WorkerConfig) -> SinkRun:
+def group_settings(config: ConnectorConfig, worker: WorkerConfig) -> dict[str, str]:
+    """Properties of a member of the group whose members run a connector's tasks."""
+    if config.kind == "sink":
+        return _sink_group(config, worker) | {"client.id": f"connector-{config.name}"}
+    return worker.client("consumer") | {
+        "group.id": f"coracle-{worker.config['group.id']}-{config.name}",
+        "client.id": f"connector-{config.name}",
+        **_timing(worker),
+    }
+
+
+def _sink_group(config: ConnectorConfig, worker: WorkerConfig) -> dict[str, str]:
+    return {"group.id": f"connect-{config.name}", **_timing(worker)} | config.consumer
+
+
+def _timing(worker: WorkerConfig) -> dict[str, str]:
+    keys = ("session.timeout.ms", "heartbeat.interval.ms", "rebalance.timeout.ms")
+    return {key: str(worker.config[key]) for key in keys}
+
+
+def _sink(
+    config: ConnectorConfig, task: int, worker: WorkerConfig, partitions: TaskPartitions | None
+) -> SinkRun:
     plugin = config.connector_class.task_class()
     assert isinstance(plugin, SinkTask)
-    consumer_props = {
-        "group.id": f"connect-{config.name}",
+    props = {
         "client.id": f"connector-consumer-{config.name}-{task}",
-        **{key: str(worker.config[key]) for key in ("session.timeout.ms", "heartbeat.interval.ms")},
-    } | config.consumer
+        **_sink_group(config, worker),
+    }
+    del props["rebalance.timeout.ms"]
     return SinkRun(
         _pipeline(config, task),
         plugin,
-        BatchConsumer(consumer_props),
+        BatchConsumer(props) if partitions is None else TaskConsumer(props, partitions),
         SinkSettings(
             topics=config.topics,
             pattern=compile_regex(config.topics_regex).pattern if config.topics_regex else "",

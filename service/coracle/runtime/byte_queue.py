@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
-from coracle.api import RecordBatch
+from coracle.api import RecordBatch, TopicPartition
 
 # What Python adds to a record's serialized bytes, roughly: small records must not look free.
 RECORD_OVERHEAD = 100
@@ -56,10 +57,10 @@ class ByteQueue:
         self._error = error
         self._changed.set()
 
-    def clear(self) -> None:
-        """Forget all batches."""
-        self._batches.clear()
-        self._bytes = 0
+    def drop(self, partitions: AbstractSet[TopicPartition]) -> None:
+        """Forget the batches of these partitions."""
+        self._batches = deque(b for b in self._batches if b.origin not in partitions)
+        self._bytes = sum(map(weight, self._batches))
         self._changed.set()
 
     async def take(self, max_bytes: int, timeout: float | None = None) -> list[RecordBatch]:

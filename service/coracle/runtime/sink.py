@@ -9,9 +9,12 @@ Concurrency contract:
 - ``_convert_loop`` is the only one to take from the consumer and to fill the queue;
 - ``_put_loop`` is the only one to call ``put`` and, between puts, ``flush`` and commit;
 - a rebalance callback holds ``_delivery`` (as every put does), so a partition is never flushed or
-  closed with a put under way; what was fetched before the rebalance is recognised by its generation
-  and dropped, to be fetched again by whoever owns the partition then. Nothing is fetched between
-  the two callbacks of a rebalance: aiokafka would still serve the old assignment.
+  closed with a put under way; what was fetched of it before is recognised by its generation and
+  dropped, to be fetched again by whoever owns the partition then. What belongs to partitions that
+  stay goes on. Nothing is fetched while partitions are given up: aiokafka would still serve the old
+  assignment;
+- nothing is put while the group has been silent for so long that somebody else may own the
+  partitions.
 
 Positions move only after ``put`` returned, and are committed only after ``flush``: at least once.
 """
@@ -33,6 +36,7 @@ from coracle.api import (
     TopicPartition,
 )
 from coracle.kafka.consume import BatchConsumer
+from coracle.kafka.task_consumer import TaskConsumer
 from coracle.runtime.byte_queue import ByteQueue
 from coracle.runtime.conversion import deserialize
 from coracle.runtime.failure import Stage, StageError, span_of
@@ -49,6 +53,7 @@ PUT_BYTES = 2 * 1024 * 1024
 CONVERT_BYTES = 512 * 1024
 _IDLE_SECONDS = 1.0
 _COMMIT_SHARE = 0.3
+_REBALANCE_LOOK_SECONDS = 0.1
 # What opening or closing partitions may take: less than the group's rebalance timeout.
 _REBALANCE_SECONDS = 45.0
 
@@ -89,7 +94,7 @@ class SinkRun:
         self,
         pipeline: Pipeline,
         sink: SinkTask,
-        consumer: BatchConsumer,
+        consumer: BatchConsumer | TaskConsumer,
         settings: SinkSettings,
     ) -> None:
         self._pipeline = pipeline
@@ -102,8 +107,10 @@ class SinkRun:
         self._opened = asyncio.Event()
         self._resumed = asyncio.Event()
         self._revoking = asyncio.Event()
+        self._stopping = False
         self._generation = 0
-        self._partitions: set[TopicPartition] = set()
+        self._partitions: dict[TopicPartition, int] = {}
+        """By the generation in which they were opened."""
         self._begun: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -161,10 +168,12 @@ class SinkRun:
             deadline: ``time.monotonic()`` by which everything ends, whatever the broker or the sink
                 do.
         """
+        self._stopping = True
         self._revoking.set()  # what has to be put again is left to the next run
         put_deadline = deadline - _COMMIT_SHARE * (deadline - time.monotonic())
         await bounded(self._settle(), put_deadline, "putting the last records")
-        await bounded(self._leave_partitions(), deadline, "committing the last offsets")
+        every = frozenset(self._partitions)
+        await bounded(self._leave(every), deadline, "committing the last offsets")
         await bounded(self._sink.stop(), deadline, "stopping the sink")
         await bounded(self._consumer.stop(), deadline, "leaving the group")
 
@@ -172,12 +181,17 @@ class SinkRun:
         if self._putting is not None and not self._putting.done():
             await self._putting
 
-    async def _leave_partitions(self) -> None:
+    async def _leave(self, partitions: AbstractSet[TopicPartition]) -> None:
         async with self._delivery:
-            if self._partitions:
+            if leaving := frozenset(partitions & self._partitions.keys()):
                 await self._flush_and_commit()
-                await self._sink.close(frozenset(self._partitions))
-                self._partitions.clear()
+                await self._sink.close(leaving)
+                self._forget(leaving)
+
+    def _forget(self, partitions: AbstractSet[TopicPartition]) -> None:
+        for partition in partitions:
+            for positions in (self._partitions, self._begun, self._done, self._committed):
+                positions.pop(partition, None)
 
     # -- converting ------------------------------------------------------------------------------
 
@@ -210,9 +224,8 @@ class SinkRun:
                         self._pipeline.chain,
                         self._pipeline.tolerance,
                     )
-                    if generation != self._generation:
-                        break
-                    self._queue.put(ready)
+                    if self._is_current(ready, generation):
+                        self._queue.put(ready)
                 await asyncio.sleep(0)
         except Exception as error:
             # Everything before the bad record is still delivered; then the put loop meets the
@@ -224,6 +237,8 @@ class SinkRun:
     async def _put_loop(self) -> None:
         while True:
             timeout = max(0.0, self._commit_due - time.monotonic())
+            if not self._consumer.can_commit():
+                timeout = max(timeout, _REBALANCE_LOOK_SECONDS)
             batches = await self._queue.take(PUT_BYTES, timeout)
             # A stop waits for what is being put: cut off while the sink commits, it would come
             # twice.
@@ -231,15 +246,27 @@ class SinkRun:
             await asyncio.shield(self._putting)
 
     async def _put(self, batches: Sequence[RecordBatch], generation: int) -> None:
-        async with self._delivery:
-            # A rebalance may have taken the partitions while we waited for the lock.
-            current = generation == self._generation
-            if current and batches and await self._deliver(batches):
-                for batch in batches:
-                    assert batch.origin is not None
-                    self._done[batch.origin] = batch.position
-            if time.monotonic() >= self._commit_due:
-                await self._flush_and_commit()
+        while True:
+            async with self._delivery:
+                # A rebalance may have taken partitions while we waited for the lock.
+                batches = [batch for batch in batches if self._is_current(batch, generation)]
+                delivered = not batches or (self._consumer.ours() and await self._deliver(batches))
+                if delivered:
+                    for batch in batches:
+                        assert batch.origin is not None
+                        self._done[batch.origin] = batch.position
+                if time.monotonic() >= self._commit_due and self._consumer.can_commit():
+                    await self._flush_and_commit()
+            if delivered or self._stopping:
+                return
+            # Somebody asks for partitions, or all are about to be taken away: let them have the
+            # lock, then put what is left.
+            await asyncio.sleep(0 if self._revoking.is_set() else _REBALANCE_LOOK_SECONDS)
+
+    def _is_current(self, batch: RecordBatch, generation: int) -> bool:
+        """Whether its partition has been ours ever since."""
+        assert batch.origin is not None
+        return self._partitions.get(batch.origin, generation + 1) <= generation
 
     async def _deliver(self, batches: Sequence[RecordBatch]) -> bool:
         """Put until it worked; ``False`` when a rebalance asks for the partitions back."""
@@ -320,24 +347,23 @@ class SinkRun:
 
     async def _on_revoked(self, partitions: AbstractSet[TopicPartition]) -> None:
         self._opened.clear()
-        self._generation += 1
-        self._queue.clear()
+        self._queue.drop(partitions)
         self._revoking.set()
         try:
-            await self._within_rebalance(self._leave_partitions(), "closing")
+            await self._within_rebalance(self._leave(partitions), "closing")
         finally:
             self._revoking.clear()
-            self._partitions.clear()
-            self._begun.clear()
-            self._done.clear()
-            self._committed.clear()
+            self._forget(partitions)
+        if self._partitions:
+            self._opened.set()
 
     async def _on_assigned(self, partitions: AbstractSet[TopicPartition]) -> None:
-        self._partitions = set(partitions)
         if partitions:
             await self._within_rebalance(self._sink.open(frozenset(partitions)), "opening")
+            self._generation += 1
+            self._partitions |= dict.fromkeys(partitions, self._generation)
             self._opened.set()
-        logger.info("assigned %d partitions", len(partitions))
+        logger.info("assigned %d more partitions", len(partitions))
 
     async def _within_rebalance(self, work: Awaitable[None], what: str) -> None:
         limit = asyncio.timeout(_REBALANCE_SECONDS)

@@ -1,7 +1,8 @@
 """A worker: the connectors of one process, as in Kafka Connect's standalone mode.
 
 It implements the ``ConnectorStore`` that the REST API speaks to. Connectors live as long as the
-process; their progress lives in Kafka. One process owns all tasks of its connectors.
+process; their progress lives in Kafka. One process owns all tasks of its connectors, or shares them
+with the others that run the same ones.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from coracle.config.validation import validate
 from coracle.config.worker import WorkerConfig
 from coracle.kafka.admin import Admin
 from coracle.runtime.connector import ConnectorLife
+from coracle.runtime.sharing import Alone, GroupSharing
 from coracle.store import (
     AlreadyExistsError,
     ConflictError,
@@ -39,13 +41,15 @@ class Worker:
 
     Args:
         config: the worker's configuration.
+        shared: whether other processes run the same connectors, each a part of the tasks.
 
     Attributes:
         worker_id: ``host:port`` of the REST API as others reach it; shown in every status.
     """
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, *, shared: bool = False) -> None:
         self._config = config
+        self._shared = shared
         self._connectors: dict[str, ConnectorLife] = {}
         self._listeners: list[Callable[[ConnectorStatus], None]] = []
         self._cluster_id = ""
@@ -115,7 +119,14 @@ class Worker:
         if name in self._connectors:
             raise AlreadyExistsError(f"Connector {name} already exists")
         self._connectors[name] = ConnectorLife(
-            name, props, kind, target, self._config, lambda: self.worker_id, self._changed
+            name,
+            props,
+            kind,
+            target,
+            self._config,
+            lambda: self.worker_id,
+            self._changed,
+            GroupSharing() if self._shared else Alone(),
         )
         return self._connectors[name].info()
 

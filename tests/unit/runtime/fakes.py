@@ -74,6 +74,12 @@ class FakeConsumer:
     def look_for_topics(self) -> None:
         pass
 
+    def can_commit(self) -> bool:
+        return True
+
+    def ours(self) -> bool:
+        return True
+
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         self.commits.append(dict(positions))
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from coracle.runtime.byte_queue import RECORD_OVERHEAD, ByteQueue, weight
-from tests.unit.runtime.fakes import fetched
+from tests.unit.runtime.fakes import PARTITION, fetched
 
 
 def test_small_records_are_not_free() -> None:
@@ -77,12 +77,12 @@ async def test_an_error_wakes_who_waits_for_a_batch() -> None:
         await asyncio.wait_for(taking, 1)
 
 
-async def test_clearing_gives_all_room_back_and_wakes_who_waits_for_it() -> None:
+async def test_dropping_gives_all_room_back_and_wakes_who_waits_for_it() -> None:
     queue = ByteQueue(150)
     queue.put(fetched(b"a"))
     waiting = asyncio.create_task(queue.wait_for_room())
     await asyncio.sleep(0.01)
-    queue.clear()
+    queue.drop({PARTITION})
     await asyncio.wait_for(waiting, 1)
     assert queue.room == 150
     assert await queue.take(1, timeout=0) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coracle.api import ConnectError
+from coracle.api import Config, ConnectError
 from coracle.runtime import connector as module
 from coracle.runtime.connector import ConnectorLife
 from coracle.store import TargetState, TaskProgress
@@ -101,11 +101,12 @@ async def connector(
             warnings=(),
             connector_class=FakeConnector,
             class_name="FakeConnector",
-            config={"tasks.max.enforce": True},
+            config=Config({"tasks.max.enforce": True}, {}),
+            raw={},
             tasks_max=4,
         )
 
-    def build_run(prepared: Any, task: int, worker: Any) -> FakeRun:
+    def build_run(prepared: Any, task: int, worker: Any, partitions: None) -> FakeRun:
         return FakeRun(world, task)
 
     monkeypatch.setattr(module, "prepare", prepare)
