@@ -166,6 +166,25 @@ def run(
 
 
 @app.command(hidden=True)
+def task(
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port of probes and status.")
+    ] = 8083,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="How much to log, on standard error.")
+    ] = LogLevel.INFO,
+) -> None:
+    """Run one pod of a connector on Kubernetes. The operator starts it and says in its environment
+    for which.
+    """
+    from coracle.cli.logs import setup_logging
+    from coracle.cli.task import run_task
+
+    setup_logging(log_level)
+    raise typer.Exit(run_task(port))
+
+
+@app.command(hidden=True)
 def api(
     namespace: Annotated[str, typer.Option(envvar="CORACLE_NAMESPACE", help="The KafkaConnect's.")],
     connect: Annotated[str, typer.Option(envvar="CORACLE_CONNECT", help="The KafkaConnect.")],
@@ -188,6 +207,25 @@ def api(
 
     setup_logging(log_level)
     raise typer.Exit(run_api(ApiSettings(worker, namespace, connect, rest)))
+
+
+offsets = typer.Typer(help="How far connectors have come.", no_args_is_help=True)
+app.add_typer(offsets, name="offsets", hidden=True)
+
+
+@offsets.callback()
+def _offsets() -> None:
+    """Makes ``reset`` a command of its own although there is no other yet."""
+
+
+@offsets.command("reset")
+def offsets_reset() -> None:
+    """Forget how far a stopped connector on Kubernetes has come. The operator runs it, as a Job."""
+    from coracle.cli.logs import setup_logging
+    from coracle.cli.offsets import run_reset
+
+    setup_logging(LogLevel.INFO)
+    raise typer.Exit(run_reset())
 
 
 @app.command()

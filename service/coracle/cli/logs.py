@@ -15,7 +15,7 @@ from coracle.runtime.context import ConnectorContextFilter
 
 _FORMAT = "[%(asctime)s] %(levelname)s %(connector_context)s%(message)s (%(name)s:%(lineno)d)"
 
-_CHATTY = ("aiokafka", "asyncio", "uvicorn")
+_CHATTY = ("aiokafka", "asyncio", "httpcore2", "httpx2", "uvicorn")
 # These call every passing state of a fresh topic an error; what lasts reaches us as an exception.
 _ALARMIST = ("aiokafka.cluster", "aiokafka.coordinator.assignors", "aiokafka.producer.sender")
 
