@@ -24,6 +24,7 @@ Resource = Mapping[str, Any]
 """A resource as JSON."""
 
 _GONE = 410
+_HEALTHY_SECONDS = 30.0
 
 
 class Mirror:
@@ -50,16 +51,19 @@ class Mirror:
     async def run(self) -> None:
         """Follow the API server, for ever. Its troubles are logged and outlived."""
         backoff = Backoff()
+        loop = asyncio.get_running_loop()
         while True:
+            started = loop.time()
             try:
-                version = await self._read()
-                backoff.reset()
-                await self._follow(version)
+                await self._follow(await self._read())
             except Exception as error:
-                if status_code(error) == _GONE:
-                    continue  # the watch's place in history is forgotten: read anew
+                if loop.time() - started > _HEALTHY_SECONDS:
+                    backoff.reset()
                 wait = backoff.seconds()
-                logger.warning(
+                # 410: the watch's place in history is forgotten, and all is read anew.
+                level = logging.DEBUG if status_code(error) == _GONE else logging.WARNING
+                logger.log(
+                    level,
                     "what is in the namespace %s may be out of date: %s; trying again in %.1f s",
                     self._namespace,
                     error or type(error).__name__,
