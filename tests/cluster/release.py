@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -174,9 +175,17 @@ class Api:
         self.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}")
 
     def remove_crds(self) -> None:
-        """Remove our kinds and all of their resources."""
-        names = ["crd/kafkaconnectors.coracle.dev", "crd/kafkaconnects.coracle.dev"]
-        self.kubectl("delete", "--ignore-not-found", *names)
+        """Remove our kinds and all of their resources, for which no operator is left."""
+        kinds = ["kafkaconnectors.coracle.dev", "kafkaconnects.coracle.dev"]
+        self.kubectl("delete", "--ignore-not-found", "--wait=false", *(f"crd/{k}" for k in kinds))
+        place = "{range .items[*]}{.metadata.namespace} {.metadata.name}{'\\n'}{end}"
+        for kind in kinds:
+            with contextlib.suppress(CommandError):  # the kind has gone already
+                found = self.kubectl("get", kind, "-A", "-o", f"jsonpath={place}")
+                for namespace, name in map(str.split, found.splitlines()):
+                    patch = '{"metadata": {"finalizers": null}}'
+                    self.kubectl("patch", kind, name, "-n", namespace, "--type=merge", "-p", patch)
+            self.kubectl("wait", f"crd/{kind}", "--for=delete", "--timeout=30s")
 
     def certificate_authority(self) -> str:
         """Some authority's certificate, as the API server takes it: base64 of PEM."""

@@ -39,6 +39,8 @@ app.kubernetes.io/component: {{ .component }}
 {{/* What every pod of ours has: (dict "root" $ "values" .Values.operator "component" "operator") */}}
 {{- define "coracle.pod" -}}
 serviceAccountName: {{ include "coracle.fullname" .root }}-{{ .component }}
+# Variables such as CORACLE_OPERATOR_PORT, which Kubernetes makes of a Service's name, would be taken for settings.
+enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
