@@ -134,7 +134,7 @@ class Given:
     """A task as it is given to a member.
 
     Attributes:
-        keys: its own keys; ``None`` to go on with those it has.
+        keys: its own keys; ``None`` to go on as it is.
         partitions: its partitions, for a sink.
     """
 

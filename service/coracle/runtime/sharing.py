@@ -357,8 +357,9 @@ class GroupSharing:
                 work[number] = before[number]
         self.work = work
         if self._participant.config.kind == "sink":
-            for number in work:
-                self._partitions_of(number).want(share.tasks[number].partitions)
+            for number, given in share.tasks.items():
+                if given.keys is not None:
+                    self._partitions_of(number).want(given.partitions)
         self._participant.wake()
 
     def _partitions_of(self, number: int) -> TaskPartitions:
