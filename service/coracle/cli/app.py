@@ -137,6 +137,14 @@ def run(
         bool,
         typer.Option("--exit-on-failure", help="End with code 3 once a connector or task fails."),
     ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option(
+            "--shared",
+            help="Share the tasks with every other process that runs the same connectors with this "
+            "flag: each runs a part of them, and those of one that ends move to the others.",
+        ),
+    ] = False,
     log_level: Annotated[
         LogLevel, typer.Option("--log-level", help="How much to log, on standard error.")
     ] = LogLevel.INFO,
@@ -162,7 +170,7 @@ def run(
     from coracle.cli.run import run_files
 
     setup_logging(log_level)
-    raise typer.Exit(run_files(files or [], config, exit_on_failure=exit_on_failure))
+    raise typer.Exit(run_files(files or [], config, exit_on_failure=exit_on_failure, shared=shared))
 
 
 @app.command(hidden=True)

@@ -34,13 +34,16 @@ STOP_MARGIN = 5.0
 """Seconds the worker gets to stop beyond ``task.shutdown.graceful.timeout.ms``."""
 
 
-def run_files(paths: Sequence[Path], config: WorkerConfig, *, exit_on_failure: bool) -> Exit:
+def run_files(
+    paths: Sequence[Path], config: WorkerConfig, *, exit_on_failure: bool, shared: bool = False
+) -> Exit:
     """Check the files, then run their connectors until a signal ends the process.
 
     Args:
         paths: connector files; none is fine, connectors can come over REST.
         config: the worker's settings.
         exit_on_failure: end as soon as a connector or task is FAILED.
+        shared: share the tasks with the other processes that run the same connectors.
     """
     checked = check_files(paths, config)
     wrong = [each for each in checked if each.errors]
@@ -50,10 +53,12 @@ def run_files(paths: Sequence[Path], config: WorkerConfig, *, exit_on_failure: b
         return Exit.INVALID
     collect_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(checked, config, exit_on_failure))
+        return runner.run(_serve(checked, config, exit_on_failure, shared))
 
 
-async def _serve(checked: Sequence[Checked], config: WorkerConfig, exit_on_failure: bool) -> Exit:
+async def _serve(
+    checked: Sequence[Checked], config: WorkerConfig, exit_on_failure: bool, shared: bool
+) -> Exit:
     """Start, wait for the end, stop; whatever went wrong has been shown."""
     ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
 
@@ -64,7 +69,7 @@ async def _serve(checked: Sequence[Checked], config: WorkerConfig, exit_on_failu
     on_stop_signal(lambda: end(Exit.OK))
     console = errors()
     progress = Progress(console if console.is_terminal else None)
-    worker = Worker(config)
+    worker = Worker(config, shared=shared)
 
     def changed(status: ConnectorStatus) -> None:
         progress.changed(status)
