@@ -236,6 +236,11 @@ def test_a_secret_that_is_missing_is_named_and_used_when_it_appears(
     assert "kubectl create secret generic out --from-file=path" in trace
     assert (pod.probe("/health"), pod.probe("/ready")) == (200, 503)
 
+    # An error quotes the path, and the path is a secret.
+    pod.mount("secrets", "out", {"path": str(tmp_path / "hush-none" / "out")})
+    state_is(resource, RUNNING, "FAILED")
+    trace = resource.tasks()[0]["trace"]
+    assert "Couldn't find or create file '[hidden]' for FileStreamSinkTask" in trace
     first, second = tmp_path / "hush-first", tmp_path / "hush-second"
     pod.mount("secrets", "out", {"path": str(first)})
     noticed = until(lambda: lines(first) == ["row"], "the row")
@@ -244,7 +249,7 @@ def test_a_secret_that_is_missing_is_named_and_used_when_it_appears(
     pod.mount("secrets", "out", {"path": str(first)})
     time.sleep(5)
     assert resource.connector()["epoch"] == epoch
-    assert pod.log_text().count("starts anew") == 1
+    assert pod.log_text().count("starts anew") == 2
 
     began = time.monotonic()
     pod.mount("secrets", "out", {"path": str(second)})
@@ -256,7 +261,8 @@ def test_a_secret_that_is_missing_is_named_and_used_when_it_appears(
     print(
         f"a Secret that appeared was used after {noticed:.1f} s, one that changed {changed:.1f} s"
     )
-    assert "hush" not in pod.log_text() + str(resource.connector_status())
+    shown = str(pod.answer(f"/connectors/{resource.name}/status"))
+    assert "hush" not in pod.log_text() + str(resource.connector_status()) + shown
 
 
 def test_a_secret_of_the_worker_is_waited_for_too(

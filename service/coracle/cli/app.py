@@ -185,10 +185,11 @@ def task(
     """Run one pod of a connector on Kubernetes. The operator starts it and says in its environment
     for which.
     """
-    from coracle.cli.logs import setup_logging
+    from coracle.cli.logs import Redacted, setup_logging
     from coracle.cli.task import run_task
+    from coracle.config.mounted import hide_secrets
 
-    setup_logging(log_level)
+    setup_logging(log_level, Redacted(hide_secrets))
     raise typer.Exit(run_task(port))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
 from coracle.runtime.context import ConnectorContextFilter
 
@@ -50,6 +51,28 @@ class Once(logging.Filter):
         return True
 
 
+class Redacted(logging.Formatter):
+    """Formats warnings and worse without what mounted Secrets say: errors quote settings.
+
+    Args:
+        hide: takes out of a text what nobody is to see.
+    """
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        super().__init__(_FORMAT)
+        self._hide = hide
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line, whose message alone can hold a secret."""
+        if record.levelno >= logging.WARNING:
+            record.message = self._hide(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The stack."""
+        return self._hide(super().formatException(ei))
+
+
 class LogLevel(StrEnum):
     """What ``--log-level`` takes."""
 
@@ -59,13 +82,13 @@ class LogLevel(StrEnum):
     DEBUG = "debug"
 
 
-def setup_logging(level: LogLevel) -> None:
+def setup_logging(level: LogLevel, formatter: logging.Formatter | None = None) -> None:
     """Send all logging to standard error.
 
     Libraries that tell their life story at INFO are kept to warnings, unless everything is wanted.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(formatter or logging.Formatter(_FORMAT))
     handler.addFilter(ConnectorContextFilter())
     logging.addLevelName(logging.WARNING, "WARN")
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -118,6 +118,33 @@ class KubernetesConfigMapConfigProvider(_MountedProvider):
     create = "kubectl create configmap {name} --from-file={key}"
 
 
+_SHORTEST_SECRET = 6
+"""Characters; what is shorter stands everywhere, and to hide it would hide the messages."""
+
+
+def hide_secrets(text: str) -> str:
+    """A text for people without anything that a mounted Secret says.
+
+    Settings of type password never get into messages; but a Secret may hold a whole URL, or a
+    path, that a driver quotes in its errors.
+    """
+    for secret in sorted(_secret_lines(), key=len, reverse=True):
+        text = text.replace(secret, "[hidden]")
+    return text
+
+
+def _secret_lines() -> set[str]:
+    found: set[str] = set()
+    for folder in _entries(mounts() / KubernetesSecretConfigProvider.folder):
+        for file in _entries(folder):
+            try:
+                lines = file.read_text(errors="ignore").splitlines()
+            except OSError:
+                continue
+            found.update(line.strip() for line in lines)
+    return {line for line in found if len(line) >= _SHORTEST_SECRET}
+
+
 _Stamp = tuple[int, int, int]
 
 

@@ -15,11 +15,11 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coracle.api import ConfigError
-from coracle.config.mounted import MountWatch, mounts
+from coracle.config.mounted import MountWatch, hide_secrets, mounts
 from coracle.config.worker import load_worker
 from coracle.kube.control import Control, Definition, parse, watch_config_map
 from coracle.kube.status import (
@@ -90,6 +90,7 @@ class Pod:
         # Of the time in which this pod led, or led nothing because it never came to join.
         self._own_epoch = 0
         self._stopping = False
+        self._shown: dict[str, str] = {}
         self._reporter = StatusReporter(
             client, identity.resource, identity.namespace, self._entries
         )
@@ -136,9 +137,22 @@ class Pod:
 
     def status(self) -> ConnectorStatus | None:
         """State of the connector as far as this pod knows, and of its own tasks."""
-        if self._failure is not None:
-            return self._failure
-        return self._life.status() if self._life is not None else None
+        status = self._failure
+        if status is None and self._life is not None:
+            status = self._life.status()
+        return None if status is None else self._presentable(status)
+
+    def _presentable(self, status: ConnectorStatus) -> ConnectorStatus:
+        """The same without secrets. Looking for them takes some reading: once for each trace."""
+        traces = {status.trace, *(task.trace for task in status.tasks)} - {""}
+        self._shown = {trace: self._shown.get(trace) or hide_secrets(trace) for trace in traces} | {
+            "": ""
+        }
+        return replace(
+            status,
+            trace=self._shown[status.trace],
+            tasks=[replace(task, trace=self._shown[task.trace]) for task in status.tasks],
+        )
 
     def _entries(self) -> dict[str, Entry]:
         """What this pod has to say on the CR, by field manager."""

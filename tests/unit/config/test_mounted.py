@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from coracle.config.mounted import MountWatch
+from coracle.config.mounted import MountWatch, hide_secrets
 from coracle.config.providers import check, from_worker, resolve
 from coracle.config.validation import validate
 from coracle.config.worker import load_worker
@@ -130,6 +130,14 @@ def test_outside_of_kubernetes_it_says_what_to_use_instead(tmp_path, monkeypatch
     )
     # A namespace that nobody can compare is nothing to refuse.
     assert check({"k": "${secrets:bank/db:password}"}, from_worker({})) == []
+
+
+def test_nothing_that_a_secret_says_is_shown(mounts):
+    put(mounts, "secrets", "db", {"url": "jdbc:x://u:p4ss@db/x\n", "user": "bob"})
+    put(mounts, "secrets", "tls", {"key": "-----BEGIN KEY-----\nMIIEvQ==\n"})
+    put(mounts, "configmaps", "settings", {"path": "/data/out"})
+    text = "bob: jdbc:x://u:p4ss@db/x refused MIIEvQ== for /data/out"
+    assert hide_secrets(text) == "bob: [hidden] refused [hidden] for /data/out"
 
 
 def test_a_watch_sees_what_appears_and_what_changes_and_nothing_else(mounts):
