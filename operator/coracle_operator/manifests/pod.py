@@ -136,6 +136,8 @@ def pod(
         main["imagePullPolicy"] = connect.spec.image_pull_policy
     if probes:
         main |= {"ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}], **_PROBES}
+        if name == "api":  # it joins no group: it is ready when it answers
+            main["readinessProbe"] = _probe("/health", 2, 3)
     spec: dict[str, Any] = {
         "serviceAccountName": service_account,
         "enableServiceLinks": False,
