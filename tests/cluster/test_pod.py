@@ -4,6 +4,7 @@ The rights are those of a pod, so these tests also show that they are enough.
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -156,8 +157,15 @@ def test_what_a_pod_does_is_on_its_resource_within_a_second(
     owners = resource.status_managers()
     assert owners == {"coracle-connector", "coracle-task-0", "coracle-task-1"}
 
+    time.sleep(1)
     resource.tell(state="paused")
     paused = state_is(resource, "PAUSED", "PAUSED", "PAUSED")
+    tasks = resource.tasks().values()
+    assert sum(task["records"] for task in tasks) == 2
+    assert [task["lag"] for task in tasks] == [0, 0]
+    commits = [task["lastCommit"] for task in tasks if "lastCommit" in task]
+    assert commits
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", commit) for commit in commits)
     resource.tell(state="running")
     resumed = state_is(resource, RUNNING, RUNNING, RUNNING)
     print(

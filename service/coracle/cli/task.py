@@ -1,8 +1,8 @@
 """``coracle task``: one pod of a connector. The operator starts it; its environment says for what.
 
 Exit codes: 0 when it was told to stop, 1 when the environment is not what the operator writes, 3
-when it cannot listen or has no way to the Kubernetes API. A connector that fails is no reason to
-end.
+when it cannot listen, has no way to the Kubernetes API, or meets an error of its own. A connector
+that fails is no reason to end.
 """
 
 from __future__ import annotations
@@ -85,9 +85,16 @@ async def _serve(who: PodIdentity, port: int) -> Exit:
     )
     collect_less_often()
     pod.start()
+    told, broken = asyncio.create_task(stopped.wait()), asyncio.create_task(pod.broken())
     try:
-        await stopped.wait()
+        await asyncio.wait({told, broken}, return_when=asyncio.FIRST_COMPLETED)
+        if not told.done():
+            # An error of ours. A new process may do better, and people see that there was one.
+            logger.critical("the pod cannot go on", exc_info=broken.result())
+            return Exit.FAILED
     finally:
+        told.cancel()
+        broken.cancel()
         await pod.stop()
         await server.stop()
         await client.close()

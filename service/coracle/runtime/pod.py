@@ -109,6 +109,11 @@ class Pod:
             )
         ]
 
+    async def broken(self) -> BaseException:
+        """Returns only when the pod can no longer hear or say anything, with what is to blame."""
+        done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
+        return next(iter(done)).exception() or RuntimeError("a loop that never ends has ended")
+
     async def stop(self) -> None:
         """Leave the group and stop the tasks in order, within the graceful time."""
         self._stopping = True

@@ -1,5 +1,6 @@
 """`coracle task` where there is no Kubernetes, and its log levels."""
 
+import asyncio
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from coracle.api import ConfigErrors
 from coracle.cli.logs import set_levels
 from coracle.cli.task import identity
+from coracle.runtime.pod import Pod
 
 ENVIRONMENT = {
     "CORACLE_NAMESPACE": "shop",
@@ -47,3 +49,20 @@ def test_levels_are_set_and_taken_back():
     finally:
         set_levels({})
     assert one.level == logging.ERROR
+
+
+async def test_a_pod_that_hears_nothing_any_more_says_so():
+    pod = Pod.__new__(Pod)
+    going, failing = asyncio.Event(), asyncio.Event()
+
+    async def fail() -> None:
+        await failing.wait()
+        raise ValueError("ours")
+
+    pod._loops = [asyncio.create_task(loop) for loop in (going.wait(), fail())]
+    broken = asyncio.create_task(pod.broken())
+    await asyncio.sleep(0.01)
+    assert not broken.done()
+    failing.set()
+    assert isinstance(await broken, ValueError)
+    going.set()
