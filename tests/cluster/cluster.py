@@ -118,7 +118,7 @@ class Cluster:
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         mounted = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script]
         path = f"PATH={binaries.programs(say)}:{os.environ['PATH']}"
-        variables = ["env", path, f"KUBECONFIG={self.kubeconfig}", f"CORACLE_CLUSTER={self.name}"]
+        variables = ["env", path, f"KUBECONFIG={self.kubeconfig}"]
         return self._network.inside([*mounted, str(self._resolv_conf), *variables, *command])
 
     def load(self, image: Image) -> None:

@@ -61,7 +61,14 @@ _LEFT_OUT = {
 # expect the rest on any Linux (PEP 600).
 _LIBRARIES = (
     *("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"),
-    *("libgcc_s.so.1", "libstdc++.so.6", "libm.so.6", "libdl.so.2", "librt.so.1"),
+    *(
+        "libgcc_s.so.1",
+        "libstdc++.so.6",
+        "libm.so.6",
+        "libdl.so.2",
+        "librt.so.1",
+        "libpthread.so.0",
+    ),
 )
 _APPLETS = "cat cp cut du env grep head id kill ls mkdir mount ps rm sh sleep tail test touch wget"
 
