@@ -19,6 +19,7 @@ SINK = "io.confluent.connect.jdbc.JdbcSinkConnector"
 
 def fill(database: Database[Postgres], table: str, first: int, last: int) -> None:
     database.sql(
+        f"SET ROLE {database.user};"
         f"CREATE TABLE IF NOT EXISTS {table} (id bigint PRIMARY KEY, customer text, amount float8);"
         f"INSERT INTO {table} SELECT i, 'customer ' || i % 97, i / 8.0 "
         f"FROM generate_series({first}, {last}) i"
