@@ -64,7 +64,7 @@ class _MountedProvider(ConfigProvider):
             return properties.decode(properties.read_bytes(file))
         what = (
             f"the {self.kind} {name} has no key {key}"
-            if folder.is_dir()
+            if _entries(folder)  # that of a Secret that is missing is there and empty
             else f"there is no {self.kind} {name}, or it has no key {key}"
         )
         if namespace:

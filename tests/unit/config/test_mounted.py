@@ -76,6 +76,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(mounts):
         "generic orders-db --from-file=user); it is read as soon as Kubernetes has mounted it, "
         "which takes up to two minutes."
     )
+    (mounts / "configmaps" / "settings").mkdir(parents=True)
     assert message_of("${configmaps:settings:url}").startswith(
         "there is no ConfigMap settings, or it has no key url, in namespace shop. Create it "
         "(kubectl create configmap settings --from-file=url); "
