@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import uvloop
 
 from coracle import __version__
 from coracle.kube.client import Backoff
@@ -246,4 +247,5 @@ def run() -> None:
     async def operate() -> None:
         await Operator(Environment.of(os.environ)).run()
 
-    asyncio.run(operate())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(operate())

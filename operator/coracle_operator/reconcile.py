@@ -64,7 +64,7 @@ class Reconciler:
     ) -> None:
         objects = Objects(cluster, cache)
         events = Events(cluster, clock)
-        status = StatusWriter(cluster, cache, events)
+        status = StatusWriter(cluster, cache, events, clock)
         connectors = ConnectorReconciler(
             cluster, cache, objects, status, events, settings.image, requeue, now, clock
         )

@@ -114,8 +114,7 @@ class ConnectReconciler:
                 or ()
             ),
         }
-        await self._status.write(key, connect, status, verdict)
-        return again
+        return min(again, await self._status.write(key, connect, status, verdict))
 
     async def _learn_plugins(self, key: Key, connect: KafkaConnect, generation: int) -> float:
         """Ask the api which plugins its image has, once for each version of the Deployment."""

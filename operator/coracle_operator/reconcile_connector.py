@@ -156,8 +156,8 @@ class ConnectorReconciler:
         latest, doubtful = await self._corrector.correct(now.connector, now.alive)
         if latest is not None:
             self._cache.put_resource(CONNECTOR, latest)
-        await self._report(now, plan, restarts, verdict)
-        waits = [again, doubtful or math.inf]
+        unsettled = await self._report(now, plan, restarts, verdict)
+        waits = [again, unsettled, doubtful or math.inf]
         if restarts.auto.again is not None:
             waits.append(max(1.0, (restarts.auto.again - self._now()).total_seconds()))
         return min(waits)
@@ -271,6 +271,7 @@ class ConnectorReconciler:
             CONNECTOR, now.key.namespace, now.key.name, {"metadata": {"annotations": gone}}
         )
         self._cache.put_resource(CONNECTOR, latest)
+        self._restarts.accepted(now.connector.metadata.uid)
         await self._events.tell(
             now.connector, "Normal", "Restarting", "The restart that was asked for has begun."
         )
@@ -279,7 +280,7 @@ class ConnectorReconciler:
 
     async def _report(
         self, now: _Situation, plan: Plan | None, restarts: Restarts, verdict: Verdict
-    ) -> None:
+    ) -> float:
         connector = now.connector
         reported = connector.status and connector.status.connector_status
         own = reported.connector if reported else None
@@ -291,7 +292,7 @@ class ConnectorReconciler:
             "topics": _topics(connector),
             "autoRestart": auto.to_json() if auto else None,
         }
-        await self._status.write(now.key, connector, status, verdict)
+        return await self._status.write(now.key, connector, status, verdict)
 
     def _common(
         self, now: _Situation, verdict: Verdict, warnings: list[str], *, paused: bool = False

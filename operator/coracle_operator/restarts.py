@@ -54,6 +54,10 @@ class RestartBook:
         self._given.pop(uid, None)
         self._auto.pop(uid, None)
 
+    def accepted(self, uid: str) -> None:
+        """The annotations are gone: if one comes back, it is another wish."""
+        self._given.pop(uid, None)
+
     def restarts(
         self, connector: KafkaConnector, written: Mapping[str, Any], *, failed: bool, now: datetime
     ) -> Restarts:
