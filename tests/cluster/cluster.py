@@ -94,8 +94,9 @@ class Cluster:
                 say(f"{self.name} runs already")
                 return
             self._remove()
-            self.folder.mkdir(parents=True)
+            self._network.make()
             try:
+                self.folder.mkdir(parents=True)
                 self._start(programs)
             except BaseException:
                 failed = self.folder.with_name(f"{self.name}.failed")
@@ -172,7 +173,6 @@ class Cluster:
     def _start(self, programs: Path) -> None:
         begin = time.monotonic()
         (self.folder / "daemons").mkdir()
-        self._network.make()
         cgroups.make(self.name)
         control = ControlPlane(self.folder, programs, address=addresses.NODE)
         for stage in control.stages():
@@ -203,6 +203,8 @@ class Cluster:
                 self.daemon(program.name).wait(ready, program.seconds)
 
     def _remove(self) -> None:
+        if not self.folder.exists():  # what else has this name is not ours
+            return
         for name in _DAEMONS:
             self.daemon(name).stop()
             if name == "containerd":

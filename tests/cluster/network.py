@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import addresses
+from tests.cluster.daemon import ClusterError
 
 _NAMED = Path("/run/netns")
 _SETTINGS = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
@@ -33,10 +34,24 @@ class Network:
         return ["nsenter", f"--net={self.path}", "--", *command]
 
     def make(self) -> None:
-        """Make it, if it is not there."""
+        """Make it.
+
+        Raises:
+            ClusterError: There is one of this name, which is somebody else's.
+        """
         if self.path.exists():
-            return
+            raise ClusterError(
+                f"the network namespace {self._name} exists: another user's cluster, or one made "
+                "with another XDG_CACHE_HOME; stop that one"
+            )
         _run(["ip", "netns", "add", self._name])
+        try:
+            self._furnish()
+        except BaseException:
+            self.remove()
+            raise
+
+    def _furnish(self) -> None:
         for words in (
             "link set lo up",
             "link add node type bridge",
