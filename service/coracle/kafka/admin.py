@@ -66,8 +66,15 @@ class Admin:
         return len((await self._client.describe_cluster())["brokers"])
 
     async def topics(self) -> set[str]:
-        """The names of all topics we may see."""
-        return set(await self._client.list_topics())
+        """The names of all topics we may see.
+
+        Raises:
+            RetriableError: when the broker does not say.
+        """
+        try:
+            return set(await self._client.list_topics())
+        except KafkaError as error:
+            raise RetriableError(f"Kafka did not list its topics: {error!r}") from error
 
     async def create_topic(
         self,

@@ -93,7 +93,7 @@ class Sharers:
             "tasks.max": str(tasks),
             "ledger": str(self.ledger.path),
             "plan": str(self.ledger.plan_path),
-            **({"topics": topic} if kind == "sink" else {"topic": topic}),
+            **({} if not topic else {"topics" if kind == "sink" else "topic": topic}),
             **(config or {}),
         }
         string = "org.apache.kafka.connect.storage.StringConverter"

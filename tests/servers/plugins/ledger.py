@@ -9,6 +9,7 @@ The connectors read ``plan`` for what to do, a JSON file that a test may change 
     fail     discovery raises this text
     hang_stop  the connector never finishes stopping
     silent   the source's tasks produce nothing
+    break_task  this task of the source fails at its next poll
     put      seconds that each put of the sink takes
 """
 
@@ -120,6 +121,8 @@ class LedgerSourceTask(SourceTask):
 
     async def poll(self) -> RecordBatch | None:
         await asyncio.sleep(0.02)
+        if self.ledger.plan.get("break_task") == self.task:
+            raise ConnectError("broken")
         if self.ledger.plan.get("silent"):
             await asyncio.sleep(0.2)
             return None
