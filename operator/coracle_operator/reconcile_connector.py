@@ -445,7 +445,8 @@ class ConnectorReconciler:
             "metadata": metadata,
         }
         try:
-            latest = await self._cluster.apply(body, manager=MANAGER)
+            # Of its own manager: the spec of a counterpart of Strimzi's is MANAGER's, and would go.
+            latest = await self._cluster.apply(body, manager=f"{MANAGER}-finalizer")
         except ClusterError as error:
             if finalizers or error.status not in (404, 409):
                 raise

@@ -81,6 +81,8 @@ class StrimziReconciler:
             ours = await self._cluster.apply(wanted, manager=MANAGER)
             self._cache.put_resource(ours_key.kind, ours)
             self._requeue(ours_key)
+            if key.kind == STRIMZI_CONNECT:
+                self._requeue_connectors(key)
         if restarts:
             gone: dict[str, Any] = {"metadata": {"annotations": dict.fromkeys(restarts)}}
             latest = await self._cluster.merge(_served(raw), key.namespace, key.name, gone)
@@ -95,6 +97,16 @@ class StrimziReconciler:
         cluster = (metadata.get("labels") or {}).get(strimzi.CLUSTER_LABEL)
         connect = self._cache.resources.get(Key(CONNECT, key.namespace, cluster or ""))
         return bool(connect and ((connect["spec"].get("strimzi") or {}).get("enabled")))
+
+    def _requeue_connectors(self, connect: Key) -> None:
+        """They may be adopted now. No event says so: the cache knows what was just applied."""
+        for key in self._cache.resources_of(STRIMZI_CONNECTOR):
+            labels = self._cache.resources[key]["metadata"].get("labels") or {}
+            if (key.namespace, labels.get(strimzi.CLUSTER_LABEL)) == (
+                connect.namespace,
+                connect.name,
+            ):
+                self._requeue(key)
 
     async def _mirror(self, key: Key, raw: Object, ours: Object, remarks: Any) -> None:
         generation = raw["metadata"].get("generation", 0)
