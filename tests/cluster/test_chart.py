@@ -5,7 +5,12 @@ upgrade leaves alone. `test_install.py` installs the chart where pods run.
 """
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from tests.cluster.binaries import programs
 from tests.cluster.commands import CommandError
 from tests.cluster.release import CHART, ROOT, Api, Question
 from tests.cluster.throwaway import ControlPlaneServer
+from tests.servers.ports import free_port
 
 CONNECT = """
 apiVersion: coracle.dev/v1
@@ -462,6 +468,134 @@ def test_features_are_rights(api: Api, namespace: str) -> None:
         assert rights(api, operator, elsewhere, questions) == expected
 
 
+EVERY_KIND = """
+apiVersion: coracle.dev/v1
+kind: KafkaConnect
+metadata: {name: connect}
+spec:
+  bootstrapServers: kafka:9092
+  rest: {enabled: true}
+  serviceMonitor: {enabled: true}
+  podMonitor: {enabled: true}
+---
+apiVersion: coracle.dev/v1
+kind: KafkaConnector
+metadata: {name: lines}
+spec:
+  connect: {name: connect}
+  class: FileStreamSink
+  config: {topics: orders, file: /tmp/lines.txt}
+  autoscaling: {maxTasks: 3, lag: 100}
+---
+apiVersion: coracle.dev/v1
+kind: KafkaConnector
+metadata: {name: more-lines}
+spec:
+  connect: {name: connect}
+  class: FileStreamSink
+  config: {topics: orders, file: /tmp/lines.txt}
+  autoscaling: {maxTasks: 3, cpu: 70}
+---
+apiVersion: kafka.strimzi.io/v1
+kind: KafkaConnect
+metadata:
+  name: theirs
+  annotations: {coracle.dev/adopt: "true"}
+spec: {replicas: 1, bootstrapServers: "kafka:9092", groupId: theirs}
+---
+apiVersion: kafka.strimzi.io/v1
+kind: KafkaConnector
+metadata: {name: their-lines, labels: {strimzi.io/cluster: theirs}}
+spec: {class: FileStreamSink, tasksMax: 1, config: {topics: orders, file: /tmp/lines.txt}}
+"""
+MADE = {
+    "horizontalpodautoscaler.autoscaling/more-lines-connector",
+    "podmonitor.monitoring.coreos.com/lines-connector",
+    "scaledobject.keda.sh/lines-connector",
+    "servicemonitor.monitoring.coreos.com/lines-connector",
+    *(
+        f"{kind}/{name}"
+        for kind in (
+            "configmap",
+            "deployment.apps",
+            "networkpolicy.networking.k8s.io",
+            "poddisruptionbudget.policy",
+            "role.rbac.authorization.k8s.io",
+            "rolebinding.rbac.authorization.k8s.io",
+            "service",
+            "serviceaccount",
+        )
+        for name in ("connect-connect-api", "lines-connector", "their-lines-connector")
+    ),
+}
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["everywhere", "some-namespaces"])
+def test_operator_does_all_it_does_with_its_rights(
+    api: Api, namespace: str, tmp_path: Path, everywhere: bool
+) -> None:
+    """The operator as the chart starts it, as a process with its ServiceAccount's token."""
+    for group, version, kind in (
+        ("keda.sh", "v1alpha1", "ScaledObject"),
+        ("monitoring.coreos.com", "v1", "PodMonitor"),
+        ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+        ("kafka.strimzi.io", "v1", "KafkaConnect"),
+        ("kafka.strimzi.io", "v1", "KafkaConnector"),
+    ):
+        api.define(group, version, kind)
+    shop = api.new_namespace()
+    features = "features.keda=true,features.monitors=true,features.strimzi=true"
+    where = [] if everywhere else ["--set", f"watchNamespaces={{{shop}}}"]
+    api.install(namespace, "--set", features, *where)
+    deployment = api.get("deployment/coracle-operator", namespace)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    environment = {
+        each["name"]: each.get("value", namespace if "valueFrom" in each else "")
+        for each in container["env"]
+    } | {
+        "KUBECONFIG": str(api.account(namespace, "coracle-operator")),
+        "CORACLE_OPERATOR_PORT": str(free_port()),
+    }
+    command = [str(Path(sys.executable).parent / container["command"][0]), "run"]
+    assert container["command"][1:] == command[1:]
+    kinds = ",".join(sorted({each.split("/")[0] for each in MADE}))
+    api.apply(EVERY_KIND, shop)
+    for group in ("coracle.dev", "kafka.strimzi.io"):  # discovery follows a moment later
+        api.until("get", "--raw", "/apis", shows=f'"{group}"')
+        api.until("get", "--raw", f"/apis/{group}/v1", shows='"kafkaconnectors"')
+    log = tmp_path / "operator.log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=out) as operator,
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while missing := MADE - set(
+                api.kubectl("get", kinds, "-n", shop, "-o", "name").split()
+            ):
+                assert operator.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, f"{missing}\n{log.read_text()}"
+                time.sleep(0.5)
+            bundle = "jsonpath={.webhooks[0].clientConfig.caBundle}"
+            configuration = f"validatingwebhookconfiguration/coracle-{namespace}"
+            api.until("get", configuration, "-o", bundle, shows="LS0t")
+            api.kubectl("delete", "-n", shop, "kafkaconnectors.coracle.dev/lines", "--timeout=30s")
+            api.kubectl(
+                "delete",
+                "-n",
+                shop,
+                "kafkaconnectors.kafka.strimzi.io/their-lines",
+                "--timeout=30s",
+            )
+            api.kubectl(
+                "wait", "-n", shop, "kafkaconnector.coracle.dev/their-lines", "--for=delete"
+            )
+        finally:
+            operator.send_signal(signal.SIGTERM)
+            operator.wait(20)
+    assert "orbidden" not in log.read_text()
+
+
 def test_users_of_a_namespace_may_have_connectors(api: Api, namespace: str) -> None:
     api.install(namespace)
     shop = api.new_namespace()
@@ -529,7 +663,7 @@ def test_first_connect_is_applied(api: Api, namespace: str, tmp_path: Path) -> N
         api.python(
             str(tmp_path / "apply.py"),
             str(tmp_path / "connect.yaml"),
-            account=(namespace, "coracle-connect"),
+            kubeconfig=api.account(namespace, "coracle-connect"),
         )
     connect = api.get("kafkaconnects.coracle.dev/connect", namespace)
     assert connect["spec"]["bootstrapServers"] == "kafka:9092"
