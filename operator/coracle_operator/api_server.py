@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -27,7 +28,9 @@ from coracle_operator import metrics
 from coracle_operator.cluster import ClusterError, Kind, Object
 from coracle_operator.kinds import kind_of
 
-_CONNECTIONS = 64
+# At once, each on a connection that is kept: TLS handshakes would cost the most, and the pool looks
+# at every connection for every request.
+_REQUESTS = 12
 _CHUNK = 500
 _NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 
@@ -50,28 +53,23 @@ class ApiServer:
                 f"There is no way to the Kubernetes API: {error or 'no cluster is configured'}",
                 fix="Run this in a pod, or name a kubeconfig file in KUBECONFIG.",
             ) from error
-        self.client: Any = AsyncClient(
-            config,
-            timeout=httpx2.Timeout(10.0, connect=5.0),
-            transport=httpx2.AsyncHTTPTransport(
-                verify=tls,
-                # A connection for each worker and watch, kept: TLS handshakes would cost the most.
-                limits=httpx2.Limits(
-                    max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
-                ),
-            ),
-        )
+        self.client = _client(config, tls, _REQUESTS)
+        """lightkube's client, for requests."""
+        # Watches have connections of their own, or requests would wait for them.
+        self._watching = _client(config, tls, None)
+        self._free = asyncio.Semaphore(_REQUESTS)
 
     async def close(self) -> None:
         """Close all connections."""
         await self.client.close()
+        await self._watching.close()
 
     async def apply(self, obj: Object, *, manager: str, subresource: str = "") -> Object:
         """See ``Cluster``."""
         kind = kind_of(obj)
         resource = _resource(kind)
         metadata = obj["metadata"]
-        with _asking("apply", kind, metadata["name"]):
+        async with self._free, _asking("apply", kind, metadata["name"]):
             return await self.client.patch(
                 resource.Status if subresource == "status" else resource,
                 metadata["name"],
@@ -93,7 +91,7 @@ class ApiServer:
     ) -> Object:
         """See ``Cluster``."""
         resource = _resource(kind)
-        with _asking("patch", kind, name):
+        async with self._free, _asking("patch", kind, name):
             return await self.client.patch(
                 resource.Status if subresource == "status" else resource,
                 name,
@@ -106,7 +104,7 @@ class ApiServer:
         """See ``Cluster``."""
         kind = kind_of(obj)
         metadata = obj["metadata"]
-        with _asking("create", kind, metadata.get("name", "")):
+        async with self._free, _asking("create", kind, metadata.get("name", "")):
             return await self.client.create(
                 _resource(kind)(obj), namespace=metadata.get("namespace")
             )
@@ -114,7 +112,7 @@ class ApiServer:
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """See ``Cluster``."""
         try:
-            with _asking("delete", kind, name):
+            async with self._free, _asking("delete", kind, name):
                 await self.client.delete(
                     _resource(kind), name, namespace=namespace, cascade=CascadeType.BACKGROUND
                 )
@@ -124,7 +122,7 @@ class ApiServer:
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
         """See ``Cluster``."""
-        with _asking("get", _NAMESPACE, namespace):
+        async with self._free, _asking("get", _NAMESPACE, namespace):
             found = await self.client.get(_resource(_NAMESPACE), namespace)
         return found["metadata"].get("labels") or {}
 
@@ -132,8 +130,8 @@ class ApiServer:
         self, kind: Kind, namespace: str | None, labels: Mapping[str, str]
     ) -> tuple[list[Object], int]:
         """Objects by labels, and the version at which they are so; ``None`` is every namespace."""
-        with _asking("list", kind, ""):
-            pages = self.client.list(
+        async with _asking("list", kind, ""):
+            pages = self._watching.list(
                 _resource(kind), namespace=namespace or "*", labels=labels, chunk_size=_CHUNK
             )
             # A list does not say of each entry what it is.
@@ -149,8 +147,8 @@ class ApiServer:
         Ends when the API server ends it; raises ``ClusterError`` with status 410 when the version
         is too old.
         """
-        with _asking("watch", kind, ""):
-            events = self.client.watch(
+        async with _asking("watch", kind, ""):
+            events = self._watching.watch(
                 _resource(kind),
                 namespace=namespace or "*",
                 labels=labels,
@@ -162,8 +160,17 @@ class ApiServer:
                     yield event, obj
 
 
-@contextlib.contextmanager
-def _asking(verb: str, kind: Kind, name: str) -> Iterator[None]:
+def _client(config: Any, tls: Any, connections: int | None) -> Any:
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return AsyncClient(
+        config,
+        timeout=httpx2.Timeout(10.0, connect=5.0),
+        transport=httpx2.AsyncHTTPTransport(verify=tls, limits=limits),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _asking(verb: str, kind: Kind, name: str) -> AsyncIterator[None]:
     metrics.requests.labels(verb, kind.plural).inc()
     try:
         yield
