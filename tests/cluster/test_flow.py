@@ -150,21 +150,19 @@ def test_a_killed_pod_loses_its_tasks_to_others_without_the_operator(coracle: Co
     coracle.until("2 pods", lambda: _spread(coracle, "survivor") == [1, 1])
     operator = "deployment/coracle-operator"
     coracle.kubectl("scale", operator, "--replicas=0")
-    coracle.kubectl("wait", operator, "--for=jsonpath={.status.replicas}=0", "--timeout=60s")
+    operators = ("pod", "-l", "app.kubernetes.io/component=operator")
+    coracle.kubectl("wait", *operators, "--for=delete", "--timeout=60s")
     try:
         victim = coracle.pods("survivor")[0]
-        dead = victim["status"]["podIP"]
+        dead = f"{victim['status']['podIP']}:"
+        (number,) = (n for n, at in coracle.owners("survivor").items() if at.startswith(dead))
         killed = flows.kill(victim)
-        # The container is restarted, as a new member; the tasks have moved by then, or move to it.
-        before = coracle.tasks("survivor")
-        (number,) = (n for n, task in before.items() if task["worker_id"].startswith(f"{dead}:"))
-        epoch = before[number]["epoch"]
+        # Its container would come back under the same address.
+        name = f"pod/{victim['metadata']['name']}"
+        coracle.kubectl("delete", name, "--force", "--grace-period=0", "--wait=false")
         coracle.until(
-            "the task to run anew",
-            lambda: (
-                coracle.tasks("survivor")[number]["epoch"] > epoch
-                or not coracle.tasks("survivor")[number]["worker_id"].startswith(f"{dead}:")
-            ),
+            "the task to run elsewhere",
+            lambda: not coracle.owners("survivor").get(number, dead).startswith(dead),
             seconds=flows.SESSION_SECONDS + 30,
         )
         seconds = time.monotonic() - killed
