@@ -250,3 +250,15 @@ def test_a_damaged_jks_file(files: Certificates, tmp_path: Path) -> None:
         location.write_bytes(whole[:length])
         with pytest.raises(ConfigError):
             tls(props)
+
+
+def test_a_pattern_stands_for_all_the_files_it_matches(files: Certificates, tmp_path: Path) -> None:
+    for name in ("a.crt", "b.crt", "not-pem.p12"):
+        (tmp_path / name).write_bytes(files.ca.read_bytes() if "crt" in name else b"\x00")
+    props = {"ssl.truststore.type": "PEM", "ssl.truststore.location": f"{tmp_path}/*.crt"}
+    assert subjects(tls(props)) == subjects(tls(trust(files, "PEM", tmp_path)))
+    props["ssl.truststore.location"] = f"{files.ca},{tmp_path}/a.crt"
+    assert subjects(tls(props))
+    props["ssl.truststore.location"] = f"{tmp_path}/*.pem"
+    with pytest.raises(ConfigError, match=r"\*\.pem matches no file"):
+        tls(props)

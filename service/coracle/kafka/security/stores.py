@@ -19,6 +19,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,12 +67,14 @@ def trust_store(props: Mapping[str, str]) -> str | bytes | None:
         if password:
             raise missing("ssl.truststore.location")
         return None
-    content = _read(location, "ssl.truststore.location")
     if kind == "PEM":
         if password:
             raise _no_store_password("ssl.truststore.password")
-        text = content.decode("ascii", "replace")
+        text = b"\n".join(
+            _read(file, "ssl.truststore.location") for file in _pem_files(location)
+        ).decode("ascii", "replace")
         return _checked(text, "ssl.truststore.location", location)
+    content = _read(location, "ssl.truststore.location")
     read = jks.certificates if jks.is_jks(content) else _pkcs12_certificates
     certificates = _opened(lambda: read(content, password), "ssl.truststore.location", location)
     if not certificates:
@@ -171,6 +174,26 @@ def _type(props: Mapping[str, str], key: str) -> str:
     if kind.upper() not in _TYPES:
         raise invalid(key, kind, "one of " + ", ".join(_TYPES))
     return kind.upper()
+
+
+def _pem_files(location: str) -> list[str]:
+    """The files that a location names: Coracle's operator writes several, and patterns (``*``).
+
+    In Kafka a location is one file; a file of that very name is therefore what is meant.
+    """
+    if Path(location).exists() or not ("*" in location or "," in location):
+        return [location]
+    files: list[str] = []
+    for each in location.split(","):
+        found = sorted(glob(each)) if "*" in each else [each]
+        if not found:
+            raise ConfigError(
+                f"ssl.truststore.location {each} matches no file.",
+                field="ssl.truststore.location",
+                fix="The Secret must exist and have such a key; it is read as soon as it does.",
+            )
+        files += found
+    return files
 
 
 def _read(location: str, key: str) -> bytes:
