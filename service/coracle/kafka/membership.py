@@ -130,6 +130,7 @@ class Membership:
         self._stable.clear()
         tasks = [self._watch]
         coordinator = self._coordinator
+        joining = coordinator is not None and coordinator.joining
         if coordinator is not None:
             tasks += [
                 coordinator._coordination_task,
@@ -142,16 +143,16 @@ class Membership:
         try:
             await asyncio.gather(*running, return_exceptions=True)
             if coordinator is not None and coordinator.member_id:
-                await self._leave(coordinator)
+                await self._leave(coordinator, joining)
         finally:
             if self._client is not None:
                 await self._client.close()
 
-    async def _leave(self, coordinator: _Coordinator) -> None:
+    async def _leave(self, coordinator: _Coordinator, joining: bool) -> None:
         if coordinator.coordinator_id is None:
             return
         # A request to join that waits at the broker holds up its connection.
-        group = ConnectionGroup.DEFAULT if coordinator.joining else ConnectionGroup.COORDINATION
+        group = ConnectionGroup.DEFAULT if joining else ConnectionGroup.COORDINATION
         request = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
