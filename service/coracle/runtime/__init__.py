@@ -4,6 +4,9 @@ Where to look:
 
 worker.py          the connectors of a process; what the REST API speaks to (store.py)
 connector.py       one connector: what is wanted, and the loop that makes it so
+planner.py         the connector's plugin: it finds out what tasks there are
+sharing.py         which of the tasks are this process's: all, or what a Kafka group says
+task_set.py        the tasks of this process
 task.py            one task: states, one run after another
 assembly.py        builds a run from a prepared configuration
 sink.py            a run of a sink task: fetch, convert, transform, put, commit

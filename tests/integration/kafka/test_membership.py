@@ -108,7 +108,7 @@ async def test_partitions_are_assigned_for_everybody_to_see(kafka: Kafka) -> Non
         await admin.start()
         (answer,) = await admin.describe_consumer_groups([props["group.id"]])
         await admin.close()
-        ((_, _, state, kind, protocol, members),) = answer.groups
+        ((_, _, state, kind, protocol, members),) = answer.groups  # type: ignore[attr-defined]
         assert (state, kind, protocol) == ("Stable", "consumer", "coracle")
         given = [ConsumerProtocol.ASSIGNMENT.decode(member[-1]).partitions() for member in members]
     assert sorted(len(partitions) for partitions in given) == [1, 2]
