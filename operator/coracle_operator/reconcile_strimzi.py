@@ -19,12 +19,16 @@ from coracle.kube.model import KafkaConnector, KafkaConnectorStatus, KafkaConnec
 from coracle_operator.cache import APPLIED, Cache, Key
 from coracle_operator.cluster import Cluster, Kind, Object
 from coracle_operator.kinds import CONNECT, CONNECTOR, STRIMZI_CONNECT, STRIMZI_CONNECTOR
-from coracle_operator.objects import MANAGER, digest_of
+from coracle_operator.objects import digest_of
 
 STRIMZI_KINDS = (STRIMZI_CONNECTOR, STRIMZI_CONNECT)
 
 ADOPT = f"{names.GROUP}/adopt"
 """Annotation of a KafkaConnect of Strimzi's: ``true`` lets Coracle run it."""
+
+# Not the operator's usual one, which owns the finalizer of the same resource: what a manager does
+# not repeat is taken away.
+_MANAGER = "coracle-strimzi"
 
 _OURS = {STRIMZI_CONNECTOR: CONNECTOR, STRIMZI_CONNECT: CONNECT}
 
@@ -78,7 +82,7 @@ class StrimziReconciler:
                 **{_RESTARTS[theirs]: annotations[theirs] for theirs in restarts},
                 APPLIED: digest,
             }
-            ours = await self._cluster.apply(wanted, manager=MANAGER)
+            ours = await self._cluster.apply(wanted, manager=_MANAGER)
             self._cache.put_resource(ours_key.kind, ours)
             self._requeue(ours_key)
             if key.kind == STRIMZI_CONNECT:

@@ -14,11 +14,14 @@ from coracle_operator.kinds import (
     EVENT,
     OWNED,
     POD,
+    STRIMZI_CONNECT,
+    STRIMZI_CONNECTOR,
     kind_of,
 )
 from coracle_operator.manifests.base import connector_object_name
 from coracle_operator.reconcile import Reconciler, Settings
 
+RESOURCES = (CONNECTOR, CONNECT, STRIMZI_CONNECTOR, STRIMZI_CONNECT)
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -62,7 +65,7 @@ class FakeCluster:
                 raise ClusterError("not found", status=404)
             status = _merged(before.get("status", {}), obj.get("status", {}), manager)
             return self._store(key, {**before, "status": status})
-        if kind in (CONNECTOR, CONNECT):
+        if kind in (CONNECTOR, CONNECT) and "spec" not in obj:
             if before is None:
                 raise ClusterError("conflict", status=409)
             finalizers = metadata.get("finalizers", [])
@@ -162,13 +165,13 @@ class World:
 
     def sync(self):
         """What watches would do: the cache becomes what the cluster is."""
-        for kind in (CONNECTOR, CONNECT):
+        for kind in RESOURCES:
             there = {(key[1], key[2]) for key in self.cluster.objects if key[0] == kind}
             for key in self.cache.resources_of(kind):
                 if (key.namespace, key.name) not in there:
                     del self.cache.resources[key]
         for (kind, _, _), obj in list(self.cluster.objects.items()):
-            if kind in (CONNECTOR, CONNECT):
+            if kind in RESOURCES:
                 self.cache.put_resource(kind, copy.deepcopy(obj))
             elif kind in (*OWNED, POD):
                 self.cache.put(kind, copy.deepcopy(obj))
