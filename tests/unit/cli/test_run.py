@@ -29,10 +29,11 @@ class FakeWorker(FakeStore):
     script: ClassVar[Callable[[FakeWorker], object]]
     connectors: ClassVar[int]
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, *, shared: bool) -> None:
         super().__init__()
         type(self).last = self
         self.config = config
+        self.shared = shared
         self.worker_id = ""
         self.stopped = False
         self.listener: Callable[[ConnectorStatus], None] = print
@@ -123,6 +124,12 @@ def test_settings_reach_the_worker(coracle: Invoke, tmp_path: Path) -> None:
     assert config["group.id"] == "set"
     assert config["offset.flush.timeout.ms"] == 7
     assert FakeWorker.last.worker_id.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("flags", [[], ["--shared"]])
+def test_tasks_are_shared_only_on_request(coracle: Invoke, flags: list[str]) -> None:
+    assert coracle("run", "--port", 0, *flags).exit_code == 0
+    assert FakeWorker.last.shared is bool(flags)
 
 
 def test_advertised_address(coracle: Invoke) -> None:
