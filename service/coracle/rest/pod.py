@@ -1,4 +1,4 @@
-"""What a task pod answers: probes, and the status of its own part of its connector.
+"""What a task pod answers: probes, and what it knows of its connector.
 
 The custom resource is the truth, so nothing can be changed here. ``GET /health`` is the liveness
 probe and asks no more than whether the event loop turns: a FAILED connector is no reason to kill a
@@ -8,6 +8,7 @@ they are cut.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from coracle.rest import health
 from coracle.rest.dialect import ConnectPaths, ConnectRoute, answer_unrouted, json_response
-from coracle.rest.entities import connector_status, task_status
+from coracle.rest.entities import connector_status, task_id, task_status
 from coracle.rest.errors import RestError
 from coracle.store import ConnectorStatus
 
@@ -29,6 +30,10 @@ class PodView(Protocol):
 
     def status(self) -> ConnectorStatus | None:
         """State of the connector as far as this pod knows, and of its own tasks."""
+        ...
+
+    def task_configs(self) -> Sequence[Mapping[str, str]] | None:
+        """The configuration of every task, other pods' too; ``None`` unless this pod knows all."""
         ...
 
 
@@ -75,6 +80,16 @@ def _routes(pod: PodView) -> APIRouter:
     @router.get("/connectors/{name}/status")
     async def connector(name: str) -> Response:
         return json_response(connector_status(status_of(name)))
+
+    @router.get("/connectors/{name}/tasks")
+    async def tasks(name: str) -> Response:
+        status_of(name)
+        configs = pod.task_configs()
+        if configs is None:
+            raise RestError(409, "The pod that leads the connector knows its tasks, not this one")
+        return json_response(
+            [{"id": task_id(name, task), "config": dict(one)} for task, one in enumerate(configs)]
+        )
 
     @router.get("/connectors/{name}/tasks/{task:int}/status")
     async def one_task(name: str, task: int) -> Response:

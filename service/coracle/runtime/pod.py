@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -146,6 +146,16 @@ class Pod:
         if status is None and self._life is not None:
             status = self._life.status()
         return None if status is None else self._presentable(status)
+
+    def task_configs(self) -> Sequence[Mapping[str, str]] | None:
+        """The configuration of every task; ``None`` unless this pod leads and has shared them out.
+
+        References to secrets stay references.
+        """
+        if self._life is None or not self._sharing.is_leader:
+            return None
+        configs = self._life.task_configs()
+        return configs if len(configs) == self._sharing.task_count else None
 
     def _presentable(self, status: ConnectorStatus) -> ConnectorStatus:
         """The same without secrets. Looking for them takes some reading: once for each trace."""
