@@ -98,7 +98,9 @@ class Operator:
         self._environment = environment
         self._api = ApiServer()
         self._cache = Cache()
-        settings = Settings(environment.image, environment.resync, fetch_plugins)
+        settings = Settings(
+            environment.image, environment.resync, fetch_plugins, strimzi=environment.strimzi
+        )
         self._reconciler = Reconciler(self._api, self._cache, settings, self._add)
         self._queue: WorkQueue[Key] = WorkQueue(
             self._reconciler.reconcile, workers=_WORKERS, watcher=metrics.Observer()

@@ -33,11 +33,13 @@ class Settings:
         image: of pods for which no resource names one.
         resync: after how many seconds a resource is looked at although nothing changed.
         fetch_plugins: asks a KafkaConnect's api for its plugins; ``None`` asks nobody.
+        strimzi: whether Strimzi's resources are dealt with.
     """
 
     image: str
     resync: float = 600.0
     fetch_plugins: Callable[[str], Awaitable[Sequence[dict[str, Any]]]] | None = None
+    strimzi: bool = False
 
 
 class Reconciler:

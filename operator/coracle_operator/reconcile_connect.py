@@ -76,7 +76,12 @@ class ConnectReconciler:
         again = math.inf
         try:
             shared = worker(connect)
-            manifests = connect_manifests(connect, shared.properties, image=self._settings.image)
+            manifests = connect_manifests(
+                connect,
+                shared.properties,
+                image=self._settings.image,
+                strimzi=self._settings.strimzi,
+            )
         except ConfigError as error:
             verdict, ready = stalled("ConfigInvalid", str(error)), 0
         else:

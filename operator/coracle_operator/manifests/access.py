@@ -7,6 +7,7 @@ from typing import Any
 
 from coracle.kube import names
 from coracle.kube.model import KafkaConnect, KafkaConnector
+from coracle.kube.strimzi import GROUP as STRIMZI_GROUP
 from coracle_operator.cluster import Object
 from coracle_operator.kinds import (
     DISRUPTION_BUDGET,
@@ -60,10 +61,16 @@ def connector_rules(resource: str, config_map: str) -> list[dict[str, Any]]:
     ]
 
 
-def connect_rules(connect: KafkaConnect) -> list[dict[str, Any]]:
+def connect_rules(connect: KafkaConnect, *, strimzi: bool = False) -> list[dict[str, Any]]:
     """What an api pod may: read its KafkaConnect and connectors; over REST, change these.
 
-    The right to create Secrets is for passwords that come over REST; it cannot read any.
+    The right to create Secrets is for passwords that come over REST; it cannot read any. A
+    connector that is made from one of Strimzi's is changed there.
+
+    Args:
+        connect: whose api it is.
+        strimzi: whether the operator deals with Strimzi's resources: what it may not do itself, it
+            cannot allow others.
     """
     rest = bool(connect.spec.rest and connect.spec.rest.enabled)
     write = ["create", "patch", "delete"] if rest else []
@@ -82,6 +89,14 @@ def connect_rules(connect: KafkaConnect) -> list[dict[str, Any]]:
     ]
     if rest:
         rules.append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})
+    if rest and strimzi and connect.spec.strimzi and connect.spec.strimzi.enabled:
+        rules.append(
+            {
+                "apiGroups": [STRIMZI_GROUP],
+                "resources": ["kafkaconnectors"],
+                "verbs": ["get", "patch", "delete"],
+            }
+        )
     return rules
 
 

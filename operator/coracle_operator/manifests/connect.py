@@ -24,7 +24,7 @@ _WORKER = "/etc/coracle"
 
 
 def connect_manifests(
-    connect: KafkaConnect, properties: Mapping[str, str], *, image: str
+    connect: KafkaConnect, properties: Mapping[str, str], *, image: str, strimzi: bool = False
 ) -> list[Object]:
     """All objects of a KafkaConnect, in the order in which they are made.
 
@@ -33,6 +33,7 @@ def connect_manifests(
         properties: its worker settings, references unresolved. The api pods mount no Secret: what
             they check needs none.
         image: of the pods, when it names none.
+        strimzi: whether the operator deals with Strimzi's resources.
     """
     name = connect_object_name(connect)
     labels = connect_labels(connect)
@@ -68,7 +69,9 @@ def connect_manifests(
         ),
     }
     objects = [
-        *access.identity(connect, name, labels, access.connect_rules(connect), template),
+        *access.identity(
+            connect, name, labels, access.connect_rules(connect, strimzi=strimzi), template
+        ),
         owned(CONFIG_MAP, connect, name, labels, data={"worker.json": text}),
         access.service(connect, name, labels, selector, "rest-api"),
     ]

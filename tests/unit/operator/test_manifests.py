@@ -156,12 +156,14 @@ def test_own_fields_in_config_are_ignored_with_a_warning():
     assert len(found.warnings) == 3
 
 
-def api(**spec):
+def api(*, operator_does_strimzi=False, **spec):
     given = {"bootstrapServers": "k:9092", **spec}
     connect = KafkaConnect.model_validate(
         {"metadata": {"name": "lab", "namespace": "shop", "uid": "u"}, "spec": given}
     )
-    return connect_manifests(connect, {"bootstrap.servers": "k:9092"}, image="img:1")
+    return connect_manifests(
+        connect, {"bootstrap.servers": "k:9092"}, image="img:1", strimzi=operator_does_strimzi
+    )
 
 
 def test_the_api_may_write_only_when_rest_is_on():
@@ -181,6 +183,27 @@ def test_the_api_may_write_only_when_rest_is_on():
         r for r in one(api(rest={"enabled": True}), ROLE)["rules"] if "secrets" in r["resources"]
     ]
     assert [rule["verbs"] for rule in secrets] == [["create"]]
+
+
+@pytest.mark.parametrize("operator_does_strimzi", [True, False])
+@pytest.mark.parametrize("adopts", [True, False])
+@pytest.mark.parametrize("rest", [True, False])
+def test_over_rest_what_comes_from_strimzi_is_changed_there(operator_does_strimzi, adopts, rest):
+    objects = api(
+        operator_does_strimzi=operator_does_strimzi,
+        rest={"enabled": rest},
+        strimzi={"enabled": adopts},
+    )
+    theirs = [
+        rule for rule in one(objects, ROLE)["rules"] if rule["apiGroups"] == ["kafka.strimzi.io"]
+    ]
+    right = {
+        "apiGroups": ["kafka.strimzi.io"],
+        "resources": ["kafkaconnectors"],
+        "verbs": ["get", "patch", "delete"],
+    }
+    # The API server refuses a Role with rights that the operator does not have.
+    assert theirs == ([right] if operator_does_strimzi and adopts and rest else [])
 
 
 def test_only_coracle_reaches_the_api_unless_rest_is_on():
