@@ -152,6 +152,8 @@ class Life(RuleBasedStateMachine):
         self.schedule.done(key, self.now, again)
         if again is not None:
             self.owe(key, self.now + again + 0.5)
+        elif key not in self.schedule._due:
+            del self.last[key]  # done with: nothing of it is remembered
 
     @precondition(lambda self: self.busy)
     @rule(data=st.data())
