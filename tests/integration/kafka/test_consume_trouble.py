@@ -1,12 +1,15 @@
 """What a consumer says, and what it leaves behind, when it cannot work."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 import pytest
 
 from coracle.api import ConnectError, TopicPartition
+from coracle.kafka.admin import Admin
 from coracle.kafka.consume import BatchConsumer
 from tests.integration.conftest import started
 from tests.integration.kafka.test_consume import joined, produce, take_all
@@ -174,3 +177,21 @@ async def test_opening_for_longer_than_the_session_keeps_the_membership(kafka: K
     finally:
         await consumer.stop()
     assert assignments == [1]
+
+
+async def test_a_start_that_is_cancelled_leaves_no_connection(
+    kafka: Kafka, recwarn: pytest.WarningsRecorder
+) -> None:
+    """aiokafka forgets the connection that it was asking for the cluster."""
+    warnings.simplefilter("always")
+    for number in range(60):
+        admin = Admin({"bootstrap.servers": kafka.bootstrap_servers})
+        starting = asyncio.create_task(admin.__aenter__())
+        await asyncio.sleep(number * 0.0003)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await admin.__aexit__(None, None, None)
+    await asyncio.sleep(0.05)
+    del admin, starting
+    gc.collect()
+    assert [str(w.message) for w in recwarn if w.category is ResourceWarning] == []

@@ -1,8 +1,7 @@
 """Processes that share a connector's tasks through a real group: who runs what, and what moves."""
 
 import asyncio
-import random
-import string
+import secrets
 import time
 from collections import Counter
 from pathlib import Path
@@ -87,9 +86,7 @@ async def test_another_process_leads_when_the_leader_goes(kafka: Kafka, tmp_path
         assert not other.is_leader
         before = len(sharers.ledger)
         await sharers.remove(leader)
-        begun = time.monotonic()
         await sharers.until(lambda: sharers.all_running(4))
-        assert time.monotonic() - begun < 1
         assert other.is_leader
         assert other.epoch > epoch
         assert (other.task_count, other.useful) == (4, 4)
@@ -105,7 +102,7 @@ async def test_1_1_megabytes_of_task_configurations_are_refused_with_the_reason(
         life = sharers.add()
         await sharers.until(lambda: sharers.all_running(2))
         before = len(sharers.ledger)
-        tables = ["".join(random.choices(string.ascii_letters, k=550_000)) for _ in range(2)]
+        tables = [secrets.token_hex(275_000) for _ in range(2)]
         sharers.ledger.plan(tasks=[{"share": table} for table in tables])
         await sharers.until(lambda: life.status().state == "FAILED")
         assert "more than the 256 KiB that a Kafka group can carry" in life.status().trace

@@ -54,6 +54,7 @@ class Client(AIOKafkaClient):
     refusal: ConnectError | None = None
     on_refusal: Callable[[ConnectError], None] | None = None
     _trouble: Exception | None = None
+    _latest: Connection | None = None
     _bootstrap: Any
     _connection_to: Any
 
@@ -80,6 +81,11 @@ class Client(AIOKafkaClient):
             # Without a trouble of its own the connection was made, and the first request failed.
             trouble = self._trouble or KafkaConnectionError("it answers no request")
             raise trouble from None
+        except asyncio.CancelledError:
+            # Its first connection is nobody's yet.
+            if self._latest is not None:
+                self._latest.close()
+            raise
 
     async def _get_conn(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -93,7 +99,7 @@ class Client(AIOKafkaClient):
         return None
 
     async def _open(self, host: str, port: int, **arguments: Any) -> Connection:
-        connection = Connection(host, port, **arguments)
+        connection = self._latest = Connection(host, port, **arguments)
         try:
             await connection.connect()
         except (OSError, KafkaError) as error:
