@@ -275,7 +275,7 @@ class Membership:
                 self._fail(connect_error(refused))
             # Kafka is asked for topics that exist every few minutes, and for missing ones here.
             if self._topics - cluster.topics():
-                await self._client.force_metadata_update()
+                self._client.force_metadata_update()
 
 
 class _Starting:

@@ -215,14 +215,14 @@ class GroupSharing:
 
     async def leave(self) -> None:
         """Leave the group."""
+        self.work, self.error, self._plan = None, None, None
+        self.is_leader, self._own_epoch, self.task_count, self.useful = False, 0, None, None
+        self._held, self._said = {}, {}
+        self._partitions.clear()
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        self.work, self.error, self._plan = None, None, None
-        self.is_leader, self.task_count, self.useful = False, None, None
-        self._held, self._said = {}, {}
-        self._partitions.clear()
 
     def offer(self, tasks: Sequence[Keys]) -> None:
         """Hand this out in a rebalance.
@@ -274,14 +274,15 @@ class GroupSharing:
             topics = config.topics
             pattern = compile_regex(config.topics_regex).pattern if config.topics_regex else ""
         assignor = TaskAssignor(self._describe, self._decide, self._take)
-        self._membership = Membership(
+        membership = self._membership = Membership(
             group_settings(config, worker), topics, pattern, assignor, self._lose, self._fail
         )
         try:
-            await self._membership.start()
+            await membership.start()
             await self._failed.wait()
         finally:
-            membership, self._membership = self._membership, None
+            if self._membership is membership:
+                self._membership = None
             await membership.stop()
 
     def _describe(self) -> Member:

@@ -184,14 +184,17 @@ async def test_a_start_that_is_cancelled_leaves_no_connection(
 ) -> None:
     """aiokafka forgets the connection that it was asking for the cluster."""
     warnings.simplefilter("always")
-    for number in range(60):
+
+    async def start_and_cancel(seconds: float) -> None:
         admin = Admin({"bootstrap.servers": kafka.bootstrap_servers})
         starting = asyncio.create_task(admin.__aenter__())
-        await asyncio.sleep(number * 0.0003)
+        await asyncio.sleep(seconds)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await admin.__aexit__(None, None, None)
+
+    for number in range(60):
+        await start_and_cancel(number * 0.0003)
     await asyncio.sleep(0.05)
-    del admin, starting
     gc.collect()
     assert [str(w.message) for w in recwarn if w.category is ResourceWarning] == []
