@@ -15,12 +15,14 @@ from coracle.kube.model import KafkaConnect, KafkaConnector, without_effect
 from coracle.kube.references import config_hash, provider_kinds, references
 from coracle_operator.cluster import Kind, Object
 from coracle_operator.kinds import (
+    AUTOSCALER,
     CONFIG_MAP,
     DEPLOYMENT,
     JOB,
     POD_MONITOR,
     SCALED_OBJECT,
     SERVICE_MONITOR,
+    kind_of,
 )
 from coracle_operator.manifests import access, pod
 from coracle_operator.manifests.base import (
@@ -156,6 +158,13 @@ def connector_manifests(
                 )
     scaler, refused = _autoscaler(connector, name, labels, settings, shared, known_kinds)
     warnings += refused
+    if scaler is not None and kind_of(scaler) == AUTOSCALER:
+        reserved = pod.resources(connect, connector)
+        if not any("cpu" in (reserved.get(part) or {}) for part in ("requests", "limits")):
+            warnings.append(
+                "spec.autoscaling.cpu is a part of resources.requests.cpu, which is not set: unless"
+                " a LimitRange sets it, nothing is scaled."
+            )
     if scaler is not None:
         objects.append(scaler)
     return Plan(objects, digest, count, settings, shared.properties, warnings)
@@ -183,9 +192,7 @@ def _autoscaler(
             return None, [
                 "spec.autoscaling.lag is refused: a source connector has no lag. Scale by cpu."
             ]
-    reported = connector.status and connector.status.connector_status
-    useful = reported.connector.useful if reported and reported.connector else None
-    return autoscaler(connector, name, labels, settings, shared.properties, useful), []
+    return autoscaler(connector, name, labels, settings, shared.properties), []
 
 
 def _settings(connector: KafkaConnector) -> tuple[dict[str, str], list[str]]:

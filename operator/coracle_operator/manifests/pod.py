@@ -6,6 +6,7 @@ KafkaConnect's; labels and selectors of ours always stay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -188,6 +189,9 @@ _PROBES = {
 }
 
 
+_PLAIN_URL = re.compile(r"http://(?:[^/@]*@)?(?P<host>\[[^]/]*\]|[^[/:]+)", re.IGNORECASE)
+
+
 def _install(plugins: Plugins, main: dict[str, Any], spec: dict[str, Any]) -> None:
     """An init container that installs wheels where the main one looks for packages.
 
@@ -208,6 +212,10 @@ def _install(plugins: Plugins, main: dict[str, Any], spec: dict[str, Any]) -> No
                 env.append({"name": variable, "valueFrom": {"secretKeyRef": source}})
             url = f"{scheme}://$(INDEX_USERNAME):$(INDEX_PASSWORD)@{rest}"
         env.append({"name": "PIP_INDEX_URL", "value": url})
+    # pip passes over what has no TLS, unless it is told that this is meant.
+    plain = [_PLAIN_URL.match(each) for each in (plugins.index_url, plugins.find_links) if each]
+    if hosts := [found["host"] for found in plain if found]:
+        env.append({"name": "PIP_TRUSTED_HOST", "value": " ".join(hosts)})
     spec["initContainers"] = [
         {
             "name": "plugins",

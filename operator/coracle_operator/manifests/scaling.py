@@ -18,25 +18,25 @@ def autoscaler(
     labels: Mapping[str, str],
     settings: Mapping[str, str],
     worker: Mapping[str, str],
-    useful: int | None,
 ) -> Object | None:
     """A HorizontalPodAutoscaler for a CPU target, a ScaledObject of KEDA for lag.
 
+    It may ask for more tasks than there are partitions: pods are never more than can be busy, and a
+    bound that follows what the autoscaler itself has set would go back and forth with it.
+
     Args:
-        connector: whose ``spec.autoscaling`` it is. name: of the object. labels: of the object.
-            settings: the connector's. worker: the worker's. useful: how many pods can be busy, None
-            while nobody knows. When that is fewer than the tasks
-            there may be now, partitions or the source are the limit, and so the autoscaler's.
+        connector: whose ``spec.autoscaling`` it is.
+        name: of the object.
+        labels: of the object.
+        settings: the connector's.
+        worker: the worker's.
     """
     wanted = connector.spec.autoscaling
     if wanted is None:
         return None
-    most = wanted.max_tasks
-    if useful is not None and useful < connector.spec.tasks_max:
-        most = max(1, min(most, useful))
-    least = min(wanted.min_tasks, most)
+    bounds = (wanted.min_tasks, wanted.max_tasks)
     if wanted.lag is not None:
-        return _keda(connector, name, labels, settings, worker, (least, most), wanted)
+        return _keda(connector, name, labels, settings, worker, bounds, wanted)
     target = {"apiVersion": names.API_VERSION, "kind": names.KAFKA_CONNECTOR}
     metric = {
         "name": "cpu",
@@ -44,8 +44,8 @@ def autoscaler(
     }
     spec = {
         "scaleTargetRef": {**target, "name": connector.metadata.name},
-        "minReplicas": least,
-        "maxReplicas": most,
+        "minReplicas": bounds[0],
+        "maxReplicas": bounds[1],
         "metrics": [{"type": "Resource", "resource": metric}],
     }
     return owned(AUTOSCALER, connector, name, labels, spec=spec)

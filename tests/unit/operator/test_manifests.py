@@ -1,7 +1,7 @@
 import pytest
 
 from coracle.kube.model import KafkaConnect, KafkaConnector
-from coracle_operator.kinds import DEPLOYMENT, NETWORK_POLICY, ROLE, kind_of
+from coracle_operator.kinds import AUTOSCALER, DEPLOYMENT, NETWORK_POLICY, ROLE, kind_of
 from coracle_operator.manifests import connect_manifests, connector_manifests
 
 
@@ -136,6 +136,26 @@ def test_plugins_are_installed_without_what_the_image_has():
     assert "/plugins/lib/python3.11/site-packages" in paths["PYTHONPATH"]
 
 
+@pytest.mark.parametrize(
+    ("plugins", "trusted"),
+    [
+        ({"indexUrl": "http://index.shop.svc:8080/simple"}, "index.shop.svc"),
+        ({"findLinks": "http://[fd00::1]:80/wheels"}, "[fd00::1]"),
+        ({"indexUrl": "http://a/simple", "findLinks": "http://b/wheels"}, "a b"),
+        ({"indexUrl": "https://index.example/simple"}, None),
+        ({"findLinks": "/wheels"}, None),
+        ({"indexUrl": "http://[no url"}, None),
+        ({}, None),
+    ],
+)
+def test_an_index_without_tls_is_used_if_the_url_says_so(plugins, trusted):
+    [init] = pod_of(plan(connect={"plugins": {"packages": ["acme"], **plugins}}))["spec"][
+        "initContainers"
+    ]
+    env = {each["name"]: each.get("value") for each in init["env"]}
+    assert env.get("PIP_TRUSTED_HOST") == trusted
+
+
 @pytest.mark.parametrize("name", ["n" * 200, "a.dotted.name", "9lives"])
 def test_names_stay_legal(name):
     for obj in plan(name=name).objects:
@@ -154,6 +174,50 @@ def test_own_fields_in_config_are_ignored_with_a_warning():
     found = plan({"config": {"name": "other", "tasks.max": 3, "connector.class": "B"}})
     assert found.settings == {"connector.class": "A"}
     assert len(found.warnings) == 3
+
+
+def busy(tasks_max, useful, **spec):
+    """A plan for a sink with an autoscaler whose leader has said how many pods can be busy."""
+    connector = KafkaConnector.model_validate(
+        {
+            "metadata": {"name": "orders", "namespace": "shop", "uid": "u"},
+            "spec": {
+                "class": "A",
+                "config": {"topics": "t"},
+                "tasksMax": tasks_max,
+                "autoscaling": {"maxTasks": 4, "cpu": 70},
+                **spec,
+            },
+            "status": {"connectorStatus": {"connector": {"state": "RUNNING", "useful": useful}}},
+        }
+    )
+    connect = KafkaConnect.model_validate(
+        {"metadata": {"name": "lab", "namespace": "shop"}, "spec": {"bootstrapServers": "k:9092"}}
+    )
+    return connector_manifests(connector, connect, image="i", restarts={}, known_kinds=set())
+
+
+def test_an_autoscalers_bounds_do_not_depend_on_what_it_sets():
+    """Else it would set tasksMax to 4, be held to 2 partitions, set 2, be free again, set 4, …"""
+    before, after = busy(2, 2), busy(4, 2)
+    scalers = [one(each.objects, AUTOSCALER)["spec"] for each in (before, after)]
+    assert scalers[0] == scalers[1]
+    assert (scalers[0]["minReplicas"], scalers[0]["maxReplicas"]) == (1, 4)
+    assert (before.replicas, after.replicas) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("resources", "warned"),
+    [
+        ({}, True),
+        ({"requests": {"memory": "64Mi"}}, True),
+        ({"requests": {"cpu": "100m"}}, False),
+        ({"limits": {"cpu": "1"}}, False),
+    ],
+)
+def test_a_cpu_target_needs_a_cpu_request(resources, warned):
+    found = busy(1, 1, resources=resources).warnings
+    assert [True for warning in found if "resources.requests.cpu" in warning] == [True] * warned
 
 
 def api(*, operator_does_strimzi=False, **spec):
