@@ -17,7 +17,7 @@ from lightkube import Client, KubeConfig
 
 from tests.cluster import flows
 from tests.cluster.binaries import programs
-from tests.cluster.commands import Helm, Kubectl, server_address
+from tests.cluster.commands import CommandError, Helm, Kubectl, server_address
 from tests.cluster.images import CORACLE_IMAGE
 from tests.cluster.throwaway import ControlPlaneServer
 from tests.integration.conftest import started
@@ -103,7 +103,10 @@ def _contents(kubectl: Kubectl) -> str:
     for pod in kubectl.get("pods")["items"]:
         name = pod["metadata"]["name"]
         arguments = ("--all-containers", "--ignore-errors", "--tail=40", "--prefix")
-        parts.append(kubectl("logs", name, *arguments))
+        try:
+            parts.append(kubectl("logs", name, *arguments))
+        except CommandError as error:  # it has gone since it was listed
+            parts.append(str(error))
     return "\n\n".join(parts)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coracle.kube import names
 from tests.cluster.commands import Helm, Kubectl
 from tests.cluster.release import CHART
 from tests.servers.database import Database
@@ -33,16 +34,18 @@ class Coracle:
     """An installed release.
 
     Attributes:
-        kubectl: in the namespace that it looks after.
+        kubectl: in the namespace that has its KafkaConnect.
+        neighbour: in the other namespace that it looks after, where nothing is.
         kafka: the broker of its KafkaConnect.
         image: Coracle's.
     """
 
     kubectl: Kubectl
+    neighbour: Kubectl
     kafka: Kafka
     image: str
 
-    def connector(self, name: str, class_: str, config: Mapping[str, Any], **spec: Any) -> None:
+    def connector(self, name: str, class_: str, config: Mapping[str, Any], /, **spec: Any) -> None:
         """Apply a KafkaConnector; `spec` is more of its spec."""
         self.kubectl.apply(
             {
@@ -93,9 +96,8 @@ class Coracle:
 
     def pods(self, name: str) -> list[dict[str, Any]]:
         """The pods of a connector, those that are going included."""
-        return json.loads(
-            self.kubectl("get", "pods", "-l", f"coracle.dev/connector={name}", "--output=json")
-        )["items"]
+        selector = f"{names.CONNECTOR_LABEL}={names.label_value(name)}"
+        return json.loads(self.kubectl("get", "pods", "-l", selector, "--output=json"))["items"]
 
     def live_pods(self, name: str) -> dict[str, str]:
         """Uid by name of the pods that run and are not being deleted."""
@@ -128,20 +130,25 @@ class Coracle:
         wait_for(condition, seconds=seconds, what=what)
 
 
-def install(cluster: Kubectl, kafka: Kafka, image: str) -> Coracle:
-    """Install the chart into a namespace of its own, with a KafkaConnect."""
+def install(
+    cluster: Kubectl, kafka: Kafka, image: str, more: Mapping[str, str] | None = None
+) -> Coracle:
+    """Install the chart into a namespace of its own, with a KafkaConnect; `more` are values."""
     namespace = f"flows-{secrets.token_hex(3)}"
+    neighbour = f"{namespace}-neighbour"
     cluster("create", "namespace", namespace)
+    cluster("create", "namespace", neighbour)
     repository, _, tag = image.rpartition(":")
     values = {
         "image.repository": repository,
         "image.tag": tag,
-        "watchNamespaces": f"{{{namespace}}}",
+        "watchNamespaces": f"{{{namespace},{neighbour}}}",
         "connect.create": "true",
         "connect.spec.bootstrapServers": kafka.bootstrap_servers,
         "connect.spec.groupId": namespace,
         "connect.spec.config.session\\.timeout\\.ms": str(SESSION_SECONDS * 1000),
         "connect.spec.config.offset\\.flush\\.interval\\.ms": "1000",
+        **(more or {}),
     }
     Helm(cluster.kubeconfig, namespace)(
         "install",
@@ -153,16 +160,18 @@ def install(cluster: Kubectl, kafka: Kafka, image: str) -> Coracle:
         *(part for key, value in values.items() for part in ("--set", f"{key}={value}")),
         seconds=180,
     )
-    return Coracle(cluster.within(namespace), kafka, image)
+    return Coracle(cluster.within(namespace), cluster.within(neighbour), kafka, image)
 
 
 def uninstall(coracle: Coracle) -> None:
     """Remove connectors, release and namespace."""
     kubectl = coracle.kubectl
     everything = "kafkaconnectors.coracle.dev,kafkaconnects.coracle.dev"
-    kubectl("delete", everything, "--all", "--timeout=60s")
+    namespaces = (kubectl.namespace, coracle.neighbour.namespace)
+    for namespace in namespaces:
+        kubectl.within(namespace)("delete", everything, "--all", "--timeout=60s")
     Helm(kubectl.kubeconfig, kubectl.namespace)("uninstall", "coracle", "--wait", seconds=120)
-    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    kubectl("delete", "namespace", *namespaces, "--wait=false")
 
 
 def database_secret(coracle: Coracle, database: Database[Postgres], name: str = SECRET) -> None:
