@@ -15,6 +15,7 @@ from typing import Any
 from coracle.kube.model import Condition, KafkaConnector
 from coracle.kube.model.connector import TaskStatus
 from coracle_operator.cache import Pod
+from coracle_operator.cluster import ClusterError
 
 Json = dict[str, Any]
 
@@ -60,6 +61,11 @@ def waiting(reason: str, message: str) -> Verdict:
 def stalled(reason: str, message: str) -> Verdict:
     """Not going to get there."""
     return Verdict(False, reason, message, stalled=True)
+
+
+def refused(error: ClusterError) -> Verdict:
+    """The API server does not take one of the objects; it is tried again."""
+    return waiting("Refused", f"Kubernetes refuses what the connector needs: {error}")
 
 
 def connector_verdict(

@@ -52,7 +52,7 @@ class Events:
             "apiVersion": EVENT.api_version,
             "kind": EVENT.name,
             "metadata": {
-                "name": f"{metadata.name[:200]}.{int(now.timestamp() * 1e6):x}",
+                "name": f"{names.object_name(metadata.name)}.{int(now.timestamp() * 1e6):x}",
                 "namespace": metadata.namespace,
             },
             "involvedObject": {

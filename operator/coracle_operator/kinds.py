@@ -32,12 +32,12 @@ STRIMZI_CONNECT = Kind("kafka.strimzi.io/v1", "KafkaConnect", "kafkaconnects", o
 OWNED = (
     SERVICE_ACCOUNT,
     ROLE,
-    ROLE_BINDING,
     CONFIG_MAP,
     SERVICE,
     NETWORK_POLICY,
     DISRUPTION_BUDGET,
     DEPLOYMENT,
+    ROLE_BINDING,
     JOB,
     AUTOSCALER,
     SCALED_OBJECT,

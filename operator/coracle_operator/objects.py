@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 
 from coracle_operator.cache import APPLIED, Cache, Key, Known, Name
 from coracle_operator.cluster import Cluster, ClusterError, Object
-from coracle_operator.kinds import OWNED, kind_of
+from coracle_operator.kinds import DEPLOYMENT, OWNED, ROLE_BINDING, kind_of
 
 MANAGER = "coracle-operator"
 """The field manager of what the operator writes."""
@@ -109,12 +110,14 @@ def _is_immutable(error: ClusterError) -> bool:
 def _stages(objects: Iterable[Object]) -> list[list[Object]]:
     stages: dict[int, list[Object]] = {}
     for obj in objects:
-        stages.setdefault(OWNED.index(kind_of(obj)) // _STAGE, []).append(obj)
+        stages.setdefault(bisect_right(_STAGES, OWNED.index(kind_of(obj))), []).append(obj)
     return [stages[number] for number in sorted(stages)]
 
 
-# Identity, settings and access come before the Deployment, autoscalers and monitors after it.
-_STAGE = 7
+# What a pod refers to comes before the Deployment. The binding of its role comes right after: the
+# API server looks the role up in a copy that is a moment old, and refuses a binding of one that it
+# does not find there; a pod takes longer to start than the request.
+_STAGES = (OWNED.index(DEPLOYMENT), OWNED.index(ROLE_BINDING))
 
 
 def name_of(obj: Object) -> Name:

@@ -18,6 +18,7 @@ from coracle_operator.conditions import (
     address,
     conditions,
     connector_verdict,
+    refused,
     stalled,
     waiting,
 )
@@ -40,6 +41,9 @@ from coracle_operator.worker import worker
 
 # Labels of namespaces are not watched: whoever was let in by them is looked at this often.
 _LABELS_SECONDS = 60.0
+
+# What a quota or a policy answers. The rest passes by itself, or is an error of ours.
+_REFUSALS = (403, 422)
 
 
 class HeldUpError(Exception):
@@ -148,7 +152,12 @@ class ConnectorReconciler:
                 await self._objects.ensure(now.key, now.connector.metadata.uid, [])
             verdict, again = held.verdict, held.again
         else:
-            await self._objects.ensure(now.key, now.connector.metadata.uid, plan.objects)
+            try:
+                await self._objects.ensure(now.key, now.connector.metadata.uid, plan.objects)
+            except ClusterError as error:
+                if error.status in _REFUSALS:
+                    await self._report(now, plan, restarts, refused(error))
+                raise
             await self._accept(now, restarts)
             verdict = connector_verdict(
                 now.connector, now.pods, plan.config_hash, trouble=self._trouble(now)

@@ -96,6 +96,34 @@ async def test_one_request_that_fails_is_made_up_for_without_an_event(world):
     assert world.get(DEPLOYMENT, "orders-connector")
 
 
+async def test_what_kubernetes_refuses_is_said_once_it_lasts(world):
+    world.connect()
+    key = world.connector()
+    error = ClusterError("apply Deployment orders-connector: exceeded quota: small", status=403)
+    world.cluster.fail = lambda verb, kind: error if kind == "Deployment" else None
+    with pytest.raises(ClusterError):
+        await world.reconcile(key)
+    assert world.condition(key) is None
+    world.seconds += 2
+    with pytest.raises(ClusterError):
+        await world.reconcile(key)
+    assert world.condition(key)["reason"] == "Refused"
+    assert "exceeded quota: small" in world.condition(key)["message"]
+    assert not world.condition(key, "Stalled")
+    world.cluster.fail = None
+    await world.settle(key)
+    assert world.condition(key)["reason"] == "PodsMissing"
+
+
+async def test_a_binding_comes_after_its_role_and_the_deployment(world):
+    """The API server knows a role only a moment after it was made."""
+    world.connect()
+    await world.settle(world.connector())
+    made = [kind for verb, kind, _ in world.cluster.requests if verb == "apply"]
+    first = made.index
+    assert first("Role") < first("Deployment") < first("RoleBinding")
+
+
 @pytest.mark.parametrize("after", range(12))
 async def test_the_operator_can_be_killed_after_any_request(world, after):
     """The next one brings the same end about."""
