@@ -41,6 +41,9 @@ app.kubernetes.io/component: {{ .component }}
 serviceAccountName: {{ include "coracle.fullname" .root }}-{{ .component }}
 # Variables such as CORACLE_OPERATOR_PORT, which Kubernetes makes of a Service's name, would be taken for settings.
 enableServiceLinks: false
+# Linux keeps a signal without a handler from a process 1, and so a pod that is deleted while its Python still starts would
+# run until it is killed. Here, 1 is Kubernetes' own.
+shareProcessNamespace: true
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -142,6 +142,9 @@ def pod(
     spec: dict[str, Any] = {
         "serviceAccountName": service_account,
         "enableServiceLinks": False,
+        # Linux keeps a signal without a handler from a process 1, and so a pod that is deleted
+        # while its Python still starts would run until it is killed. Here, 1 is Kubernetes' own.
+        "shareProcessNamespace": True,
         "securityContext": {**_POD_SECURITY, **own.get("securityContext", {})},
         "containers": [main],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes, *own.get("volumes", ())],
@@ -173,19 +176,23 @@ def pod(
     }
 
 
-def _probe(path: str, period: int, failures: int) -> dict[str, Any]:
+def _probe(path: str, period: int, failures: int, delay: int = 0) -> dict[str, Any]:
     return {
         "httpGet": {"path": path, "port": "http"},
+        "initialDelaySeconds": delay,
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,
     }
 
 
+# Each probe that fails is a Warning for people to worry about: they begin when a start that goes
+# well is over. Nobody waits for them: a task works as soon as it is assigned.
+_START_SECONDS = 5
 _PROBES = {
-    "startupProbe": _probe("/health", 1, 60),
+    "startupProbe": _probe("/health", 1, 60, _START_SECONDS),
     "livenessProbe": _probe("/health", 10, 6),
-    "readinessProbe": _probe("/ready", 2, 3),
+    "readinessProbe": _probe("/ready", 2, 3, _START_SECONDS + 1),
 }
 
 
