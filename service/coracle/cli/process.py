@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable
+from types import TracebackType
+
+from coracle.cli.exits import Exit
 
 logger = logging.getLogger(__name__)
 
@@ -36,3 +41,39 @@ def on_stop_signal(stop: Callable[[], None]) -> None:
 
     for number in signals:
         loop.add_signal_handler(number, first, number)
+
+
+class LastResort:
+    """Ends a process that cannot end by itself, because a plugin hangs where nothing reaches it.
+
+    That is in a thread, for which Python waits, or in a call that keeps the event loop. A context
+    around all that has to end; leaving it calls the matter off.
+    """
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def within(self, seconds: float) -> None:
+        """From now on, the process has so many seconds to end by itself."""
+        self._timer = threading.Timer(seconds, _leave, (seconds,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def __enter__(self) -> LastResort:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _leave(seconds: float) -> None:
+    logger.error(
+        "something still hangs %.0f s after everything was told to stop: it is left behind", seconds
+    )
+    os._exit(Exit.FAILED)

@@ -18,7 +18,7 @@ from coracle import __version__
 from coracle.api import ConfigError, ConnectError
 from coracle.cli.checks import Checked, check_files
 from coracle.cli.exits import Exit
-from coracle.cli.process import collect_less_often, on_stop_signal
+from coracle.cli.process import LastResort, collect_less_often, on_stop_signal
 from coracle.cli.progress import Progress, has_failed
 from coracle.cli.screen import errors, show_error, show_findings
 from coracle.config.worker import WorkerConfig
@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 STOP_MARGIN = 5.0
 """Seconds the worker gets to stop beyond ``task.shutdown.graceful.timeout.ms``."""
+
+_REST_SECONDS = 5.0
+"""What the REST API may take of its own, before the worker's time begins."""
 
 
 def run_files(
@@ -52,12 +55,16 @@ def run_files(
     if wrong:
         return Exit.INVALID
     collect_less_often()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(checked, config, exit_on_failure, shared))
+    with LastResort() as ending, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(checked, config, exit_on_failure, shared, ending))
 
 
 async def _serve(
-    checked: Sequence[Checked], config: WorkerConfig, exit_on_failure: bool, shared: bool
+    checked: Sequence[Checked],
+    config: WorkerConfig,
+    exit_on_failure: bool,
+    shared: bool,
+    ending: LastResort,
 ) -> Exit:
     """Start, wait for the end, stop; whatever went wrong has been shown."""
     ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -92,7 +99,9 @@ async def _serve(
         show_error("Cannot start", error)
         return Exit.INVALID if isinstance(error, ConfigError) else Exit.FAILED
     finally:
-        await _stop(worker, server, config)
+        graceful = config.config["task.shutdown.graceful.timeout.ms"] / 1000
+        ending.within(graceful + STOP_MARGIN + _REST_SECONDS)
+        await _stop(worker, server, graceful)
 
 
 async def _start(
@@ -117,10 +126,9 @@ async def _start(
         )
 
 
-async def _stop(worker: Worker, server: RestServer | None, config: WorkerConfig) -> None:
+async def _stop(worker: Worker, server: RestServer | None, graceful: float) -> None:
     if server is not None:
         await server.stop()
-    graceful = config.config["task.shutdown.graceful.timeout.ms"] / 1000
     try:
         async with asyncio.timeout(graceful + STOP_MARGIN):
             await worker.stop()

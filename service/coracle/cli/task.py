@@ -1,8 +1,8 @@
 """``coracle task``: one pod of a connector. The operator starts it; its environment says for what.
 
 Exit codes: 0 when it was told to stop, 1 when the environment is not what the operator writes, 3
-when it cannot listen, has no way to the Kubernetes API, or meets an error of its own. A connector
-that fails is no reason to end.
+when it cannot listen, has no way to the Kubernetes API, meets an error of its own, or hangs when it
+is told to stop. A connector that fails is no reason to end.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from coracle import __version__
 from coracle.api import ConfigError, ConfigErrors, ConnectError
 from coracle.cli.exits import Exit
 from coracle.cli.logs import set_levels
-from coracle.cli.process import collect_less_often, on_stop_signal
+from coracle.cli.process import LastResort, collect_less_often, on_stop_signal
 from coracle.kube.client import pod_client
 from coracle.rest.pod import create_pod_app
 from coracle.rest.server import RestServer
 from coracle.runtime.pod import Pod, PodIdentity
 
 logger = logging.getLogger(__name__)
+
+_STOP_MARGIN = 3.0
+"""Seconds that a pod gets to stop beyond ``task.shutdown.graceful.timeout.ms``."""
 
 
 def identity(environment: Mapping[str, str], port: int) -> PodIdentity:
@@ -65,11 +68,11 @@ def run_task(port: int) -> Exit:
         for each in error.errors:
             logger.critical("%s", each)
         return Exit.INVALID
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(who, port))
+    with LastResort() as ending, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(who, port, ending))
 
 
-async def _serve(who: PodIdentity, port: int) -> Exit:
+async def _serve(who: PodIdentity, port: int, ending: LastResort) -> Exit:
     stopped = asyncio.Event()
     on_stop_signal(stopped.set)
     try:
@@ -95,6 +98,7 @@ async def _serve(who: PodIdentity, port: int) -> Exit:
     finally:
         told.cancel()
         broken.cancel()
+        ending.within(pod.graceful_seconds + _STOP_MARGIN)
         await pod.stop()
         await server.stop()
         await client.close()

@@ -76,6 +76,9 @@ class Pod:
         identity: who it is.
         client: for its namespace.
         set_levels: called with the levels of loggers that are not to be the default.
+
+    Attributes:
+        graceful_seconds: how long its tasks may take to stop.
     """
 
     def __init__(self, identity: PodIdentity, client: AsyncClient, set_levels: SetLevels) -> None:
@@ -90,6 +93,7 @@ class Pod:
         # Of the time in which this pod led, or led nothing because it never came to join.
         self._own_epoch = 0
         self._stopping = False
+        self.graceful_seconds = 5.0
         self._shown: dict[str, str] = {}
         self._reporter = StatusReporter(
             client, identity.resource, identity.namespace, self._entries
@@ -247,6 +251,7 @@ class Pod:
             return
         for warning in worker.warnings:
             logger.warning("%s", warning)
+        self.graceful_seconds = worker.config["task.shutdown.graceful.timeout.ms"] / 1000
         self._failure = None
         props = {
             **definition.config,
