@@ -475,6 +475,7 @@ metadata: {name: connect}
 spec:
   bootstrapServers: kafka:9092
   rest: {enabled: true}
+  strimzi: {enabled: true}
   serviceMonitor: {enabled: true}
   podMonitor: {enabled: true}
 ---

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.cluster import flows, wheel_index
@@ -129,6 +130,21 @@ def consumer_groups(kafka: Kafka) -> set[str]:
     return asyncio.run(listed())
 
 
+def records(kafka: Kafka, topic: str) -> int:
+    """How many records are in a topic of one partition."""
+
+    async def end() -> int:
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
+        await consumer.start()
+        try:
+            partition = TopicPartition(topic, 0)
+            return (await consumer.end_offsets([partition]))[partition]
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(end())
+
+
 def test_states_restarts_and_log_levels_roll_no_pod(coracle: Coracle) -> None:
     topic = coracle.kafka.new_topic()
     coracle.connector("steady", "FileStreamSink", {"topics": topic, **TEXTS})
@@ -172,7 +188,9 @@ def test_states_restarts_and_log_levels_roll_no_pod(coracle: Coracle) -> None:
     send(coracle, topic, "three")
     coracle.patch("steady", {"state": "running"})
     says(coracle, "steady", "three")
-    assert not {"one", "two"} & set(log(coracle, "steady").splitlines()), "offsets are kept"
+    said = log(coracle, "steady")
+    assert not {"one", "two"} & set(said.splitlines()), "offsets are kept"
+    assert "restarting" not in said, "a new pod repeats no restart of before"
     coracle.delete("steady")
 
 
@@ -193,6 +211,30 @@ def test_offsets_are_deleted_before_the_connector_is_gone(coracle: Coracle) -> N
     assert coracle.get("forgotten")["metadata"]["finalizers"]
     coracle.kubectl("wait", "kafkaconnectors.coracle.dev/forgotten", "--for=delete")
     assert "connect-forgotten" not in consumer_groups(coracle.kafka)
+
+
+@pytest.mark.parametrize(
+    ("policy", "again"), [({}, False), ({"offsets": "Delete"}, True)], ids=["kept", "deleted"]
+)
+def test_a_source_of_the_same_name_goes_on_or_begins_anew(
+    coracle: Coracle, postgres: Database[Postgres], policy: dict[str, str], again: bool
+) -> None:
+    flows.database_secret(coracle, postgres)
+    table = f"t_{secrets.token_hex(3)}"
+    config = source(postgres, table) | {"topic.prefix": ""}
+    fill(postgres, table, 1, 5)
+    coracle.kafka.topic(table)
+    coracle.connector("reborn", SOURCE, config, deletionPolicy=policy)
+    coracle.until("5 records", lambda: records(coracle.kafka, table) == 5)
+    time.sleep(2)  # two of offset.flush.interval.ms
+    coracle.delete("reborn")
+    fill(postgres, table, 6, 7)
+    coracle.connector("reborn", SOURCE, config)
+    total = 12 if again else 7
+    coracle.until(f"{total} records", lambda: records(coracle.kafka, table) >= total)
+    time.sleep(1)
+    assert records(coracle.kafka, table) == total
+    coracle.delete("reborn")
 
 
 def test_an_autoscaler_adds_pods_up_to_the_partitions(coracle: Coracle) -> None:
@@ -348,6 +390,7 @@ def test_connectors_over_rest(coracle: Coracle, postgres: Database[Postgres]) ->
         becomes("RUNNING", "RUNNING", "RUNNING")
         assert rest.put(f"/connectors/{name}/stop").status_code == 204
         becomes("STOPPED")
+        assert rest.get(f"/connectors/{name}/tasks").json() == []
         (resource,) = (
             one
             for one in coracle.kubectl.get("kafkaconnectors.coracle.dev")["items"]
@@ -433,9 +476,34 @@ def test_strimzis_pair_runs(coracle: Coracle) -> None:
     there = coracle.kubectl.get(f"kafkaconnects.{STRIMZI}/my-connect")["status"]
     assert there["url"].startswith("http://my-connect-connect-api.")
 
-    coracle.kubectl("delete", theirs, "--timeout=60s")
-    coracle.until("no pod", lambda: coracle.pods("my-sink") == [])
-    coracle.kubectl("delete", f"kafkaconnects.{STRIMZI}/my-connect", "--timeout=60s")
+    annotate(coracle, theirs, "strimzi.io/restart-task=0")
+    coracle.until("a restart", lambda: log(coracle, "my-sink").count("restarting tasks 0") == 1)
+
+    def conditions() -> set[str]:
+        return {one["type"] for one in coracle.kubectl.get(theirs)["status"]["conditions"]}
+
+    coracle.kubectl("annotate", theirs, "strimzi.io/pause-reconciliation=true")
+    coracle.until("a pause", lambda: "ReconciliationPaused" in conditions())
+    paused = '{"spec": {"state": "paused"}}'
+    coracle.kubectl("patch", theirs, "--type=merge", "-p", paused)
+    send(coracle, topic, "two")
+    says(coracle, "my-sink", "two")
+    assert coracle.tasks("my-sink")[0]["state"] == "RUNNING"
+    coracle.kubectl("annotate", theirs, "strimzi.io/pause-reconciliation-")
+    state_is(coracle, "my-sink", "PAUSED", "PAUSED")
+
+    # Given back, they stay, and nothing of ours does.
+    coracle.kubectl("annotate", f"kafkaconnects.{STRIMZI}/my-connect", "coracle.dev/adopt-")
+    coracle.until(
+        "nothing of ours",
+        lambda: (
+            not coracle.pods("my-sink")
+            and "my-" not in coracle.kubectl("get", "coracle,deployments", "--output=name")
+        ),
+    )
+    assert coracle.kubectl.get(theirs)["spec"]["class"] == connector["spec"]["class"]
+    kinds = f"kafkaconnectors.{STRIMZI},kafkaconnects.{STRIMZI}"
+    coracle.kubectl("delete", kinds, "--all", "--timeout=60s")
 
 
 def test_over_rest_strimzis_connector_is_changed_where_it_comes_from(coracle: Coracle) -> None:
