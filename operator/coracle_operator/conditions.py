@@ -35,6 +35,9 @@ _CRASH = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerErr
 # loop.
 _CRASHES = 2
 
+# The rest passes by itself, or is an error of ours.
+_REFUSALS = (403, 422)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -63,9 +66,11 @@ def stalled(reason: str, message: str) -> Verdict:
     return Verdict(False, reason, message, stalled=True)
 
 
-def refused(error: ClusterError) -> Verdict:
-    """The API server does not take one of the objects; it is tried again."""
-    return waiting("Refused", f"Kubernetes refuses what the connector needs: {error}")
+def refused(error: ClusterError) -> Verdict | None:
+    """What a quota or a policy answered, which may be another answer later; None if none did."""
+    if error.status not in _REFUSALS:
+        return None
+    return waiting("Refused", f"Kubernetes refuses an object that is needed: {error}")
 
 
 def connector_verdict(
@@ -179,7 +184,7 @@ def pod_trouble(pods: Sequence[Pod]) -> Verdict | None:
             return stalled(
                 "CrashLoop",
                 f"Pod {pod.name} keeps crashing: {what} ended with {pod.crashed or 'an error'} "
-                f"({pod.restarts} restarts). See: kubectl logs {pod.name} --previous"
+                f"(restarts: {pod.restarts}). See: kubectl logs {pod.name} --previous"
                 + (" -c plugins" if pod.in_init else ""),
             )
     for pod in pods:

@@ -12,7 +12,8 @@ from coracle.api import ConfigError
 from coracle.kube import names
 from coracle.kube.model import KafkaConnect, without_effect
 from coracle_operator.cache import Cache, Key, Name
-from coracle_operator.conditions import conditions, connect_verdict, stalled
+from coracle_operator.cluster import ClusterError
+from coracle_operator.conditions import Verdict, conditions, connect_verdict, refused, stalled
 from coracle_operator.kinds import DEPLOYMENT
 from coracle_operator.manifests import connect_manifests
 from coracle_operator.manifests.base import (
@@ -86,7 +87,12 @@ class ConnectReconciler:
             verdict, ready = stalled("ConfigInvalid", str(error)), 0
         else:
             warnings += shared.warnings
-            await self._objects.ensure(key, connect.metadata.uid, manifests)
+            try:
+                await self._objects.ensure(key, connect.metadata.uid, manifests)
+            except ClusterError as error:
+                if (refusal := refused(error)) is not None:
+                    await self._report(key, connect, refusal, warnings, ready=0)
+                raise
             known = self._cache.known_object(
                 Name(DEPLOYMENT, key.namespace, connect_object_name(connect))
             )
@@ -102,24 +108,36 @@ class ConnectReconciler:
             )
             if verdict.ready and ready and known is not None:
                 again = await self._learn_plugins(key, connect, known.state)
+        return min(again, await self._report(key, connect, verdict, warnings, ready=ready))
+
+    async def _report(
+        self,
+        key: Key,
+        connect: KafkaConnect,
+        verdict: Verdict,
+        warnings: Sequence[str],
+        *,
+        ready: int,
+    ) -> float:
+        before = connect.status
+        there = (self._cache.resources.get(key) or {}).get("status") or {}
         status = {
             "observedGeneration": connect.metadata.generation,
             "conditions": conditions(
                 verdict,
                 warnings,
                 generation=connect.metadata.generation,
-                before=connect.status.conditions if connect.status else (),
+                before=before.conditions if before else (),
                 now=self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             ),
             "url": url(connect),
             "replicas": ready,
             "labelSelector": selector_text(connect_selector(connect)),
             "connectorPlugins": list(
-                self._plugins.get(key, (0, (raw.get("status") or {}).get("connectorPlugins")))[1]
-                or ()
+                self._plugins.get(key, (0, there.get("connectorPlugins")))[1] or ()
             ),
         }
-        return min(again, await self._status.write(key, connect, status, verdict))
+        return await self._status.write(key, connect, status, verdict)
 
     async def _learn_plugins(self, key: Key, connect: KafkaConnect, generation: int) -> float:
         """Ask the api which plugins its image has, once for each version of the Deployment."""

@@ -42,9 +42,6 @@ from coracle_operator.worker import worker
 # Labels of namespaces are not watched: whoever was let in by them is looked at this often.
 _LABELS_SECONDS = 60.0
 
-# What a quota or a policy answers. The rest passes by itself, or is an error of ours.
-_REFUSALS = (403, 422)
-
 
 class HeldUpError(Exception):
     """There is no plan for a connector at the moment, and why."""
@@ -155,8 +152,8 @@ class ConnectorReconciler:
             try:
                 await self._objects.ensure(now.key, now.connector.metadata.uid, plan.objects)
             except ClusterError as error:
-                if error.status in _REFUSALS:
-                    await self._report(now, plan, restarts, refused(error))
+                if (refusal := refused(error)) is not None:
+                    await self._report(now, plan, restarts, refusal)
                 raise
             await self._accept(now, restarts)
             verdict = connector_verdict(

@@ -115,6 +115,22 @@ async def test_what_kubernetes_refuses_is_said_once_it_lasts(world):
     assert world.condition(key)["reason"] == "PodsMissing"
 
 
+async def test_what_kubernetes_refuses_an_api_is_said_too(world):
+    """Such as a right that the operator does not have, because the chart's features.rest is off."""
+    key = world.connect(rest={"enabled": True})
+    error = ClusterError("apply Role lab-connect-api: attempting to grant RBAC", status=403)
+    world.cluster.fail = lambda verb, kind: error if kind == "Role" else None
+    for _ in range(2):
+        with pytest.raises(ClusterError):
+            await world.reconcile(key)
+        world.seconds += 2
+    assert world.condition(key)["reason"] == "Refused"
+    assert "attempting to grant RBAC" in world.condition(key)["message"]
+    world.cluster.fail = None
+    await world.settle(key)
+    assert world.condition(key)["reason"] != "Refused"
+
+
 async def test_a_binding_comes_after_its_role_and_the_deployment(world):
     """The API server knows a role only a moment after it was made."""
     world.connect()
