@@ -16,6 +16,8 @@ from tests.integration.kafka.test_consume import produce
 
 logger = logging.getLogger(__name__)
 
+pytestmark = pytest.mark.timeout(200)
+
 UNCHECKED = "unchecked"
 """A KafkaConnect without api pods: the webhook has nobody to ask."""
 
@@ -69,6 +71,11 @@ def events(kubectl: Kubectl, about: str, kind: str = "Warning") -> list[str]:
     ]
 
 
+def warnings(coracle: Coracle, name: str) -> list[str]:
+    """What Coracle itself warns of in Events."""
+    return [each for each in events(coracle.kubectl, name) if each.startswith("KafkaConnector ")]
+
+
 def left(kubectl: Kubectl, name: str) -> list[str]:
     """The objects of a connector that are there."""
     selector = f"{names.CONNECTOR_LABEL}={names.label_value(name)}"
@@ -88,20 +95,23 @@ def deleted_within(coracle: Coracle, name: str, seconds: float) -> float:
 
 def test_a_start_that_goes_well_warns_of_nothing(coracle: Coracle) -> None:
     """Once of three times: on a busy machine a start can take longer than probes wait for it."""
-    warnings = {}
+    noise = {}
     for name in ("calm-1", "calm-2", "calm-3"):
         coracle.connector(name, "FileStreamSink", sink(coracle))
         coracle.ready(name)
         pod = f"pod/{coracle.pods(name)[0]['metadata']['name']}"
         coracle.kubectl("wait", pod, "--for=condition=Ready", "--timeout=30s")
         assert len(events(coracle.kubectl, name, "Normal")) > 3
-        warnings[name] = events(coracle.kubectl, name)
+        noise[name] = events(coracle.kubectl, name)
         log = coracle.kubectl("logs", "deployment/coracle-operator").splitlines()
-        warnings[name] += [line for line in log if name in line and "trying again" in line]
+        noise[name] += [line for line in log if name in line and "trying again" in line]
+        own = coracle.kubectl("logs", pod).splitlines()
+        noise[name] += [line for line in own if "WARN" in line and "(coracle." in line]
         coracle.delete(name)
-        if not warnings[name]:
+        if not noise[name]:
             return
-    pytest.fail(json.dumps(warnings, indent=1))
+        logger.info("%s: %s", name, noise[name])
+    pytest.fail(json.dumps(noise, indent=1))
 
 
 def test_a_class_that_does_not_exist(coracle: Coracle, unchecked: str) -> None:
@@ -117,7 +127,7 @@ def test_a_class_that_does_not_exist(coracle: Coracle, unchecked: str) -> None:
     assert "com.example.Nowhere" in status["trace"]
     (pod,) = coracle.pods("nowhere")
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
-    assert len(events(coracle.kubectl, "nowhere")) == 1
+    assert len(warnings(coracle, "nowhere")) == 1
     coracle.patch("nowhere", {"class": "FileStreamSink", "config": sink(coracle)})
     coracle.ready("nowhere")
     coracle.delete("nowhere")
@@ -135,14 +145,14 @@ def test_a_kafka_connect_that_comes_later(coracle: Coracle) -> None:
     coracle.kubectl("delete", "kafkaconnects.coracle.dev", "late")
 
 
-@pytest.mark.timeout(200)
 def test_a_secret_that_appears(coracle: Coracle) -> None:
     coracle.connector("waits", "FileStreamSink", sink(coracle, file="${secrets:later:path}"))
     message = until_reason(coracle, "waits", "ConnectorFailed")
     assert "there is no Secret later, or it has no key path" in message
     coracle.kubectl("create", "secret", "generic", "later", "--from-literal=path=/tmp/hush")
     begin = time.monotonic()
-    # The kubelet looks at what it has mounted about once a minute.
+    # The kubelet looks at what it has mounted when a probe's outcome changes, as in a start, and
+    # otherwise about once a minute.
     coracle.ready("waits", seconds=150)
     logger.info("a Secret that appeared was used after %.1f s", time.monotonic() - begin)
     assert "hush" not in json.dumps(coracle.get("waits"))
@@ -167,8 +177,7 @@ def test_an_image_that_cannot_be_pulled(coracle: Coracle) -> None:
     # The kubelet tries, fails and rests in turn; that is worth two writes each time.
     assert len(versions) <= 4
     assert coracle.kubectl.get(f"deployment/{name}")["metadata"]["generation"] == before
-    told = [each for each in events(coracle.kubectl, "unpulled") if "KafkaConnector" in each]
-    assert len(told) == 1
+    assert len(warnings(coracle, "unpulled")) == 1
     coracle.patch("unpulled", {"image": None})
     coracle.ready("unpulled")
     coracle.delete("unpulled")
@@ -183,8 +192,7 @@ def test_a_pod_that_crashes(coracle: Coracle) -> None:
     assert coracle.condition("crashes", "Stalled")["status"] == "True"
     (pod,) = coracle.pods("crashes")
     assert pod["status"]["containerStatuses"][0]["restartCount"] <= 3
-    told = [each for each in events(coracle.kubectl, "crashes") if "KafkaConnector" in each]
-    assert len(told) == 1
+    assert len(warnings(coracle, "crashes")) == 1
     coracle.patch("crashes", {"template": None})
     coracle.ready("crashes")
     coracle.delete("crashes")
