@@ -149,16 +149,24 @@ def test_a_secret_that_appears(coracle: Coracle) -> None:
     coracle.connector("waits", "FileStreamSink", sink(coracle, file="${secrets:later:path}"))
     message = until_reason(coracle, "waits", "ConnectorFailed")
     assert "there is no Secret later, or it has no key path" in message
+    # The kubelet looks at what it has mounted when a probe's outcome changes, as in a start, and
+    # otherwise about once a minute: this is the otherwise.
+    coracle.until("the start to be over", lambda: started(coracle, "waits"))
+    time.sleep(3)
     coracle.kubectl("create", "secret", "generic", "later", "--from-literal=path=/tmp/hush")
     begin = time.monotonic()
-    # The kubelet looks at what it has mounted when a probe's outcome changes, as in a start, and
-    # otherwise about once a minute.
     coracle.ready("waits", seconds=150)
     logger.info("a Secret that appeared was used after %.1f s", time.monotonic() - begin)
     assert "hush" not in json.dumps(coracle.get("waits"))
     (pod,) = coracle.pods("waits")
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
     coracle.delete("waits")
+
+
+def started(coracle: Coracle, name: str) -> bool:
+    """Whether the startup probe of the only pod has succeeded."""
+    (pod,) = coracle.pods(name)
+    return bool(pod["status"]["containerStatuses"][0].get("started"))
 
 
 def test_an_image_that_cannot_be_pulled(coracle: Coracle) -> None:
