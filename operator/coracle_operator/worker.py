@@ -2,9 +2,7 @@
 with.
 
 TLS and login become settings of Kafka's clients whose secret parts are references, so that nothing
-secret stands in a ConfigMap; certificates are PEM text (KIP-651). Prefixes that a user may not set
-are those of Strimzi, because fields of the resource say the same.
-https://strimzi.io/docs/operators/latest/configuring#type-KafkaConnectSpec-reference
+secret stands in a ConfigMap; certificates are PEM text (KIP-651).
 """
 
 from __future__ import annotations
@@ -15,31 +13,8 @@ from coracle.api import ConfigError
 from coracle.kube.model import Authentication, KafkaConnect, Tls
 from coracle.kube.model.connector import strings
 from coracle.kube.references import MOUNTS, Kind
+from coracle.kube.reserved import TLS_OPTIONS, is_reserved
 
-_FORBIDDEN = (
-    "group.id",
-    "config.storage.topic",
-    "offset.storage.topic",
-    "status.storage.topic",
-    "ssl.",
-    "sasl.",
-    "security.",
-    "listeners",
-    "plugin.path",
-    "rest.",
-    "bootstrap.servers",
-    "consumer.interceptor.classes",
-    "producer.interceptor.classes",
-    "prometheus.metrics.reporter.",
-)
-_ALLOWED = frozenset(
-    {
-        "ssl.endpoint.identification.algorithm",
-        "ssl.cipher.suites",
-        "ssl.protocol",
-        "ssl.enabled.protocols",
-    }
-)
 # A worker's own settings are not its tasks' clients': each kind of client has a prefix.
 _CLIENTS = ("", "producer.", "consumer.", "admin.")
 
@@ -75,7 +50,7 @@ def worker(connect: KafkaConnect) -> Worker:
     properties: dict[str, str] = {}
     warnings: list[str] = []
     for key, text in strings(spec.config).items():
-        if key.lower().startswith(_FORBIDDEN) and key.lower() not in _ALLOWED:
+        if is_reserved(key):
             warnings.append(f"spec.config {key} is ignored: a field of spec says it.")
         else:
             properties[key] = text
@@ -83,7 +58,7 @@ def worker(connect: KafkaConnect) -> Worker:
     properties["group.id"] = spec.group_id or "coracle"
     properties["offset.storage.topic"] = spec.offset_storage_topic or "connect-offsets"
     security, whole = _security(spec.tls, spec.authentication, warnings)
-    tls = {key: text for key, text in properties.items() if key in _ALLOWED}
+    tls = {key: text for key, text in properties.items() if key in TLS_OPTIONS}
     for prefix in _CLIENTS:
         properties |= {prefix + key: text for key, text in (tls | security).items()}
     return Worker(properties, whole, tuple(warnings))

@@ -16,6 +16,7 @@ from typing import Any
 from coracle.kube import names
 from coracle.kube.model import KafkaConnect, KafkaConnector, Model, unknown_fields, without_effect
 from coracle.kube.model.connect import LOG_LEVELS
+from coracle.kube.reserved import is_reserved
 
 Json = dict[str, Any]
 
@@ -37,29 +38,6 @@ _NO_ANNOTATION = (
 )
 
 _FORBIDDEN_OPTIONS = {"name", "connector.class", "tasks.max", "connector.plugin.version"}
-
-_FORBIDDEN_PREFIXES = (
-    "group.id",
-    "config.storage.topic",
-    "offset.storage.topic",
-    "status.storage.topic",
-    "ssl.",
-    "sasl.",
-    "security.",
-    "listeners",
-    "plugin.path",
-    "rest.",
-    "bootstrap.servers",
-    "consumer.interceptor.classes",
-    "producer.interceptor.classes",
-    "prometheus.metrics.reporter.",
-)
-_ALLOWED = {
-    "ssl.endpoint.identification.algorithm",
-    "ssl.cipher.suites",
-    "ssl.protocol",
-    "ssl.enabled.protocols",
-}
 
 _TOPICS_AND_GROUP = {
     # v1's field: (v1beta2's key of spec.config, what Strimzi takes without either)
@@ -135,7 +113,7 @@ def connect(resource: Mapping[str, Any]) -> Translation:
     for field, (key, default) in _TOPICS_AND_GROUP.items():
         if not spec.get(field):
             spec[field] = str(config.pop(key, "")) or default
-    ignored = [key for key in config if _is_forbidden(key)]
+    ignored = [key for key in config if is_reserved(key)]
     remarks += [_forbidden(key, "Coracle or a field of spec sets it") for key in ignored]
     spec["config"] = _with_providers({k: v for k, v in config.items() if k not in ignored})
     for field, why in (
@@ -214,10 +192,6 @@ def _forbidden(key: str, why: str) -> Remark:
 
 def _unsupported(place: str, why: str) -> Remark:
     return Remark("UnsupportedFields", f"{place} has no effect: {why}.")
-
-
-def _is_forbidden(key: str) -> bool:
-    return key.lower().startswith(_FORBIDDEN_PREFIXES) and key.lower() not in _ALLOWED
 
 
 def _with_providers(config: Json) -> Json:
