@@ -46,6 +46,21 @@ def test_a_pod_that_fails_fails_the_test(kubectl: Kubectl, image: str) -> None:
         kubectl.run_pod("fails", image, "python", "-c", code, seconds=5)
 
 
+# A Service leads to a pod that is Ready once kube-proxy and the DNS have heard of it.
+ASK = """
+import time, urllib.request
+end = time.monotonic() + 20
+while True:
+    try:
+        print(urllib.request.urlopen("{url}", timeout=9).status)
+        break
+    except OSError:
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.2)
+"""
+
+
 def test_names_of_services_lead_to_pods(kubectl: Kubectl, image: str, namespace: str) -> None:
     labels = {"app": "web"}
     kubectl.apply(
@@ -83,7 +98,7 @@ def test_names_of_services_lead_to_pods(kubectl: Kubectl, image: str, namespace:
     )
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     for number, name in enumerate(("web", f"web.{namespace}.svc.cluster.local")):
-        code = f"import urllib.request as u; print(u.urlopen('http://{name}/', timeout=9).status)"
+        code = ASK.format(url=f"http://{name}/")
         assert kubectl.run_pod(f"client-{number}", image, "python", "-c", code) == "200"
 
 
